@@ -1,0 +1,31 @@
+/*
+ * dict - an ordered dictionary from names to pointers: order of insertion, look-up in constant time.
+ * Keys are borrowed (they live in the values). The table is malloc'd; free it with h5ck_dict_free.
+ */
+#ifndef H5CK_MODEL_DICT_H
+#define H5CK_MODEL_DICT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct h5ck_dict_entry {
+    const char *key;
+    void *value;
+    uint64_t hash;
+} h5ck_dict_entry;
+
+typedef struct h5ck_dict {
+    h5ck_dict_entry *entries; /* in order */
+    size_t count, room;
+    uint32_t *slots; /* open addressing: index + 1 into entries, 0 is free */
+    size_t slot_count;
+} h5ck_dict;
+
+typedef enum h5ck_dict_result { H5CK_DICT_ADDED, H5CK_DICT_EXISTS, H5CK_DICT_NOMEM } h5ck_dict_result;
+
+h5ck_dict_result h5ck_dict_add(h5ck_dict *d, const char *key, void *value);
+void *h5ck_dict_get(const h5ck_dict *d, const char *key); /* NULL where it is not */
+void h5ck_dict_free(h5ck_dict *d);
+
+#endif
