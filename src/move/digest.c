@@ -1,0 +1,130 @@
+/* digest.c - the table of algorithms; each is a library's. */
+#include "move/digest.h"
+
+#include "model/tensor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+#ifdef HAVE_LIBCRYPTO
+#include <openssl/evp.h>
+#endif
+
+struct h5ck_digest {
+    h5ckpt_digest algorithm;
+    XXH3_state_t *xxh3;
+#ifdef HAVE_LIBCRYPTO
+    EVP_MD_CTX *sha256;
+#endif
+};
+
+static const struct {
+    h5ckpt_digest algorithm;
+    const char *prefix;
+    size_t bytes;
+    bool available;
+} algorithms[] = {
+    {H5CKPT_DIGEST_XXH3, "xxh3-128:", 16, true},
+#ifdef HAVE_LIBCRYPTO
+    {H5CKPT_DIGEST_SHA256, "sha256:", 32, true},
+#else
+    {H5CKPT_DIGEST_SHA256, "sha256:", 32, false},
+#endif
+};
+
+enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms, LARGEST = 32 };
+
+bool h5ck_digest_available(h5ckpt_digest algorithm)
+{
+    for (size_t i = 0; i < ALGORITHMS; i++)
+        if (algorithms[i].algorithm == algorithm)
+            return algorithms[i].available;
+    return algorithm == H5CKPT_DIGEST_NONE;
+}
+
+bool h5ck_digest_parse(const char *text, h5ckpt_digest *algorithm)
+{
+    for (size_t i = 0; i < ALGORITHMS; i++) {
+        size_t n = strlen(algorithms[i].prefix);
+        if (strncmp(text, algorithms[i].prefix, n) == 0 && strlen(text) == n + 2 * algorithms[i].bytes) {
+            *algorithm = algorithms[i].algorithm;
+            return true;
+        }
+    }
+    return false;
+}
+
+h5ck_digest *h5ck_digest_new(h5ckpt_digest algorithm)
+{
+    h5ck_digest *d = h5ck_digest_available(algorithm) ? calloc(1, sizeof *d) : NULL;
+    if (!d)
+        return NULL;
+    d->algorithm = algorithm;
+    bool made = algorithm == H5CKPT_DIGEST_NONE;
+    if (algorithm == H5CKPT_DIGEST_XXH3)
+        made = (d->xxh3 = XXH3_createState()) != NULL;
+#ifdef HAVE_LIBCRYPTO
+    if (algorithm == H5CKPT_DIGEST_SHA256)
+        made = (d->sha256 = EVP_MD_CTX_new()) != NULL;
+#endif
+    if (!made) {
+        free(d);
+        return NULL;
+    }
+    h5ck_digest_reset(d);
+    return d;
+}
+
+void h5ck_digest_reset(h5ck_digest *d)
+{
+    if (d->xxh3)
+        XXH3_128bits_reset(d->xxh3);
+#ifdef HAVE_LIBCRYPTO
+    if (d->sha256)
+        EVP_DigestInit_ex(d->sha256, EVP_sha256(), NULL);
+#endif
+}
+
+void h5ck_digest_update(h5ck_digest *d, const void *data, size_t n)
+{
+    if (d->xxh3)
+        XXH3_128bits_update(d->xxh3, data, n);
+#ifdef HAVE_LIBCRYPTO
+    if (d->sha256)
+        EVP_DigestUpdate(d->sha256, data, n);
+#endif
+}
+
+void h5ck_digest_text(h5ck_digest *d, char *text)
+{
+    unsigned char bytes[LARGEST];
+    text[0] = 0;
+    if (d->xxh3) {
+        XXH128_canonical_t canonical;
+        XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(d->xxh3));
+        memcpy(bytes, canonical.digest, sizeof canonical.digest);
+    }
+#ifdef HAVE_LIBCRYPTO
+    if (d->sha256)
+        EVP_DigestFinal_ex(d->sha256, bytes, NULL);
+#endif
+    for (size_t i = 0; i < ALGORITHMS; i++) {
+        if (algorithms[i].algorithm != d->algorithm)
+            continue;
+        char *p = text + sprintf(text, "%s", algorithms[i].prefix);
+        for (size_t b = 0; b < algorithms[i].bytes; b++)
+            p += sprintf(p, "%02x", bytes[b]);
+    }
+}
+
+void h5ck_digest_free(h5ck_digest *d)
+{
+    if (!d)
+        return;
+    XXH3_freeState(d->xxh3);
+#ifdef HAVE_LIBCRYPTO
+    EVP_MD_CTX_free(d->sha256);
+#endif
+    free(d);
+}

@@ -1,0 +1,57 @@
+/* plan.c - growing a plan. Arrays live in its arena: they double, and what they leave behind goes with the arena. */
+#include "move/plan.h"
+
+#include <string.h>
+
+static void *grown(h5ck_arena *arena, void *items, size_t count, size_t *room, size_t size)
+{
+    if (count < *room)
+        return items;
+    size_t more = *room ? 2 * *room : 64;
+    void *p = h5ck_arena_zalloc(arena, more, size);
+    if (!p)
+        return NULL;
+    if (count)
+        memcpy(p, items, count * size);
+    *room = more;
+    return p;
+}
+
+int h5ck_plan_add_dir(h5ck_plan *plan, const char *relative, h5ckpt_error **err)
+{
+    void *dirs = grown(&plan->arena, (void *)plan->dirs, plan->dir_count, &plan->dir_room, sizeof *plan->dirs);
+    if (!dirs)
+        return h5ck_fail_nomem(err);
+    plan->dirs = dirs;
+    plan->dirs[plan->dir_count++] = relative;
+    return 0;
+}
+
+int h5ck_plan_add_file(h5ck_plan *plan, const h5ck_plan_file *file, size_t *index, h5ckpt_error **err)
+{
+    void *files = grown(&plan->arena, plan->files, plan->file_count, &plan->file_room, sizeof *plan->files);
+    if (!files)
+        return h5ck_fail_nomem(err);
+    plan->files = files;
+    *index = plan->file_count;
+    plan->files[plan->file_count++] = *file;
+    return 0;
+}
+
+int h5ck_plan_add_move(h5ck_plan *plan, const h5ckpt_tensor *tensor, size_t file, uint64_t offset, h5ckpt_error **err)
+{
+    void *moves = grown(&plan->arena, plan->moves, plan->move_count, &plan->move_room, sizeof *plan->moves);
+    if (!moves)
+        return h5ck_fail_nomem(err);
+    plan->moves = moves;
+    plan->moves[plan->move_count++] = (h5ck_plan_move){.tensor = tensor, .file = file, .offset = offset};
+    return 0;
+}
+
+void h5ck_plan_free(h5ck_plan *plan)
+{
+    if (plan->discard)
+        plan->discard(plan);
+    h5ck_arena_free(&plan->arena);
+    *plan = (h5ck_plan){0};
+}

@@ -1,0 +1,57 @@
+/*
+ * plan - what a format wants written, and nothing of how: files with their header bytes, and which tensor's elements go
+ * to which file at which offset. The mover (move.h) does the rest.
+ *
+ * A target is one file (HDF5: its skeleton is made by libhdf5 at `stage`, tensors are moved into it, then finish()
+ * writes what only the move could tell: the digests) or a folder of files, each a header and one tensor.
+ * All strings and headers live in the plan's arena.
+ */
+#ifndef H5CK_MOVE_PLAN_H
+#define H5CK_MOVE_PLAN_H
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "model/state.h"
+
+typedef struct h5ck_plan_file {
+    const char *relative; /* below stage; NULL: stage itself */
+    const void *head;     /* header bytes, written at 0 */
+    size_t head_len;
+    uint64_t size; /* the finished file's */
+    bool exists;   /* the format made it already (HDF5's skeleton) */
+} h5ck_plan_file;
+
+typedef struct h5ck_plan_move {
+    const h5ckpt_tensor *tensor;
+    size_t file;                   /* index into files */
+    uint64_t offset;               /* of the elements in that file */
+    char digest[H5CK_DIGEST_TEXT]; /* set by the mover; "" for none */
+} h5ck_plan_move;
+
+typedef struct h5ck_plan {
+    h5ck_arena arena;
+    const char *target;   /* the final path, for messages */
+    const char *stage;    /* where it is built: a sibling of the target; set by the caller of plan() */
+    h5ckpt_digest digest; /* what the format will store; H5CKPT_DIGEST_NONE where it stores none */
+    const struct h5ck_schema *schema;
+    h5ck_log log; /* for what the format cannot hold */
+    bool is_dir;
+    size_t dir_count, dir_room;
+    const char **dirs; /* folders below stage, parents first */
+    size_t file_count, file_room;
+    h5ck_plan_file *files;
+    size_t move_count, move_room;
+    h5ck_plan_move *moves;
+    /* Both may be NULL. finish: after the moves, before fsync. discard: frees `user` in any case, called last. */
+    int (*finish)(struct h5ck_plan *plan, h5ckpt_error **err);
+    void (*discard)(struct h5ck_plan *plan);
+    void *user;
+} h5ck_plan;
+
+/* Append; strings and bytes are borrowed (put them into plan->arena). */
+int h5ck_plan_add_dir(h5ck_plan *plan, const char *relative, h5ckpt_error **err);
+int h5ck_plan_add_file(h5ck_plan *plan, const h5ck_plan_file *file, size_t *index, h5ckpt_error **err);
+int h5ck_plan_add_move(h5ck_plan *plan, const h5ckpt_tensor *tensor, size_t file, uint64_t offset, h5ckpt_error **err);
+void h5ck_plan_free(h5ck_plan *plan); /* calls discard */
+
+#endif

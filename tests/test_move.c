@@ -1,0 +1,320 @@
+/* test_move.c - the mover, on plans made by hand: what it writes, digests, refuses, and how it stops. */
+#include "base/fs.h"
+#include "move/digest.h"
+#include "move/move.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- Making plans ---- */
+
+enum { BIG = (3 << 20) + 12345 };
+
+static unsigned char *pattern(size_t n, unsigned seed)
+{
+    unsigned char *p = malloc(n + 1);
+    for (size_t i = 0; i < n; i++)
+        p[i] = (unsigned char)((i * 2654435761u + seed) >> 13);
+    return p;
+}
+
+static const h5ckpt_tensor *add(h5ckpt_state *s, const char *name, const void *data, uint64_t n)
+{
+    const h5ckpt_tensor_info info = {.name = name, .dtype = H5CKPT_DTYPE_UINT8, .rank = 1, .shape = &n};
+    const h5ck_extent e = {.kind = H5CK_EXTENT_MEMORY, .memory = data};
+    CU_ASSERT_EQUAL(h5ck_state_add_tensor(s, &s->parameters, &info, &e, NULL, NULL), 0);
+    return h5ckpt_tensors_get(h5ckpt_state_parameters(s), name);
+}
+
+static const h5ckpt_tensor *add_file(h5ckpt_state *s, const char *path, uint64_t skip, const char *digest)
+{
+    h5ckpt_error *err = NULL;
+    h5ck_file *f = h5ck_state_new_file(s, path, NULL);
+    int fd;
+    CU_ASSERT_EQUAL(h5ck_fs_open_source(f->root, NULL, f, &fd, &err), 0);
+    close(fd);
+    uint64_t n = f->size - skip;
+    const h5ckpt_tensor_info info = {.name = path, .dtype = H5CKPT_DTYPE_UINT8, .rank = 1, .shape = &n};
+    const h5ck_extent e = {.kind = H5CK_EXTENT_FILE, .file = f, .offset = skip};
+    CU_ASSERT_EQUAL(h5ck_state_add_tensor(s, &s->parameters, &info, &e, digest, &err), 0);
+    test_expect_none(&err);
+    return h5ckpt_tensors_get(h5ckpt_state_parameters(s), path);
+}
+
+/* A file with a head of `head` bytes 'h' and one tensor behind it. */
+static void plan_one(h5ck_plan *plan, const char *relative, size_t head, const h5ckpt_tensor *t)
+{
+    h5ck_plan_file file = {.relative = relative, .head_len = head};
+    unsigned char *bytes = h5ck_arena_alloc(&plan->arena, head);
+    size_t index;
+    memset(bytes, 'h', head);
+    file.head = bytes;
+    file.size = head + (t ? h5ckpt_tensor_get_info(t)->nbytes : 0);
+    CU_ASSERT_EQUAL(h5ck_plan_add_file(plan, &file, &index, NULL), 0);
+    if (t)
+        CU_ASSERT_EQUAL(h5ck_plan_add_move(plan, t, index, head, NULL), 0);
+}
+
+static void expect_file(const char *path, size_t head, const void *data, size_t n)
+{
+    size_t len;
+    unsigned char *got = test_read(path, &len);
+    CU_ASSERT_EQUAL(len, head + n);
+    if (len == head + n) {
+        for (size_t i = 0; i < head; i++)
+            if (got[i] != 'h')
+                CU_FAIL("the head is not what was planned");
+        CU_ASSERT_EQUAL(memcmp(got + head, data, n), 0);
+    }
+    free(got);
+}
+
+/* ---- Tests ---- */
+
+static void a_folder_of_files_is_written_whatever_the_number_of_threads(void)
+{
+    unsigned char *big = pattern(BIG, 1), *small = pattern(100, 2);
+    for (int jobs = 0; jobs <= 5; jobs++) {
+        h5ckpt_error *err = NULL;
+        h5ckpt_state *s = h5ckpt_state_new();
+        char name[32];
+        snprintf(name, sizeof name, "folder%d", jobs);
+        h5ck_plan plan = {
+            .target = test_tmp(name), .stage = test_tmp(name), .is_dir = true, .digest = H5CKPT_DIGEST_NONE};
+        h5ck_plan_add_dir(&plan, "a", NULL);
+        h5ck_plan_add_dir(&plan, "a/b", NULL);
+        plan_one(&plan, "a/b/big", 25, add(s, "big", big, BIG));
+        plan_one(&plan, "a/small", 25, add(s, "small", small, 100));
+        plan_one(&plan, "only_head", 7, NULL);
+        plan_one(&plan, "long_head", 700000, add(s, "behind", small, 100));
+        const h5ck_move_options how = {.jobs = jobs, .sync = jobs == 1};
+        CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), 0);
+        test_expect_none(&err);
+        char path[512];
+        snprintf(path, sizeof path, "%s/a/b/big", plan.stage);
+        expect_file(path, 25, big, BIG);
+        snprintf(path, sizeof path, "%s/a/small", plan.stage);
+        expect_file(path, 25, small, 100);
+        snprintf(path, sizeof path, "%s/only_head", plan.stage);
+        expect_file(path, 7, "", 0);
+        snprintf(path, sizeof path, "%s/long_head", plan.stage);
+        expect_file(path, 700000, small, 100);
+        h5ck_plan_free(&plan);
+        h5ckpt_state_free(s);
+    }
+    free(big);
+    free(small);
+}
+
+static void several_tensors_share_one_file(void)
+{
+    enum { N = 40, EACH = 70001 };
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    unsigned char *data = pattern((size_t)N * EACH, 3);
+    h5ck_plan plan = {.target = test_tmp("shared"), .stage = test_tmp("shared"), .digest = H5CKPT_DIGEST_XXH3};
+    h5ck_plan_file file = {.head = "hhhh", .head_len = 4, .size = 4 + N * EACH};
+    size_t index;
+    h5ck_plan_add_file(&plan, &file, &index, NULL);
+    for (size_t i = 0; i < N; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "%zu", i);
+        h5ck_plan_add_move(&plan, add(s, name, data + i * EACH, EACH), index, 4 + i * EACH, NULL);
+    }
+    const h5ck_move_options how = {.jobs = 4};
+    CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), 0);
+    test_expect_none(&err);
+    expect_file(plan.stage, 4, data, (size_t)N * EACH);
+    h5ck_plan_free(&plan);
+    h5ckpt_state_free(s);
+    free(data);
+}
+
+/* Known answers: XXH3-128 of the empty input by xxHash's own test, SHA-256 of "abc" by FIPS 180. */
+static void digests_have_their_known_answers(void)
+{
+    char text[H5CK_DIGEST_TEXT];
+    h5ckpt_digest algorithm;
+    h5ck_digest *d = h5ck_digest_new(H5CKPT_DIGEST_XXH3);
+    h5ck_digest_text(d, text);
+    CU_ASSERT_STRING_EQUAL(text, "xxh3-128:99aa06d3014798d86001c324468d497f");
+    CU_ASSERT_TRUE(h5ck_digest_parse(text, &algorithm));
+    CU_ASSERT_EQUAL(algorithm, H5CKPT_DIGEST_XXH3);
+    h5ck_digest_free(d);
+    if (h5ck_digest_available(H5CKPT_DIGEST_SHA256)) {
+        d = h5ck_digest_new(H5CKPT_DIGEST_SHA256);
+        h5ck_digest_update(d, "ab", 2);
+        h5ck_digest_update(d, "c", 1);
+        h5ck_digest_text(d, text);
+        CU_ASSERT_STRING_EQUAL(text, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        h5ck_digest_free(d);
+    }
+    CU_ASSERT_FALSE(h5ck_digest_parse("md5:00", &algorithm));
+    CU_ASSERT_FALSE(h5ck_digest_parse("xxh3-128:00", &algorithm));
+}
+
+static int move_file(const h5ckpt_tensor *t, const char *to, h5ckpt_digest digest, char *text, h5ckpt_error **err)
+{
+    const h5ck_move_options how = {.jobs = 2};
+    h5ck_plan plan = {.target = test_tmp(to), .stage = test_tmp(to), .digest = digest};
+    plan_one(&plan, NULL, 10, t);
+    int rc = h5ck_move(&plan, &how, err);
+    strcpy(text, plan.moves[0].digest);
+    h5ck_plan_free(&plan);
+    return rc;
+}
+
+static void damage_is_found_on_the_way_and_named(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    char text[H5CK_DIGEST_TEXT], other[H5CK_DIGEST_TEXT];
+    unsigned char *data = pattern(BIG, 4);
+    const char *path = test_tmp("source");
+    test_write(path, data, BIG);
+    CU_ASSERT_EQUAL(move_file(add_file(s, path, 5, NULL), "to1", H5CKPT_DIGEST_XXH3, text, &err), 0);
+    test_expect_none(&err);
+    h5ckpt_state_free(s);
+
+    s = h5ckpt_state_new(); /* the source's digest is checked also where none, or another, is stored */
+    CU_ASSERT_EQUAL(move_file(add_file(s, path, 5, text), "to2", H5CKPT_DIGEST_NONE, other, &err), 0);
+    CU_ASSERT_STRING_EQUAL(other, "");
+    test_expect_none(&err);
+    h5ckpt_state_free(s);
+
+    data[BIG - 1] ^= 1;
+    test_write(path, data, BIG);
+    for (h5ckpt_digest d = H5CKPT_DIGEST_XXH3; d <= H5CKPT_DIGEST_NONE; d++) {
+        if (!h5ck_digest_available(d))
+            continue;
+        char to[8];
+        snprintf(to, sizeof to, "to3%d", (int)d);
+        s = h5ckpt_state_new();
+        CU_ASSERT_EQUAL(move_file(add_file(s, path, 5, text), to, d, other, &err), H5CKPT_INVALID);
+        CU_ASSERT_TRUE(err && err->tensor && strcmp(err->tensor, path) == 0);
+        test_expect_error(&err, H5CKPT_INVALID, "source: '");
+        h5ckpt_state_free(s);
+    }
+    free(data);
+}
+
+static void a_source_that_changed_since_it_was_opened_is_refused(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    char text[H5CK_DIGEST_TEXT];
+    test_write(test_tmp("changes"), "0123456789", 10);
+    const h5ckpt_tensor *t = add_file(s, test_tmp("changes"), 0, NULL);
+    test_write(test_tmp("changes"), "01234", 5);
+    CU_ASSERT_EQUAL(move_file(t, "to4", H5CKPT_DIGEST_NONE, text, &err), H5CKPT_INVALID);
+    test_expect_error(&err, H5CKPT_INVALID, "changes: '");
+    CU_ASSERT_PTR_NULL(h5ckpt_tensor_get_info(t)->name ? h5ck_move_data(t, &err) : t);
+    test_expect_error(&err, H5CKPT_INVALID, "expected the file as it was when first read (10 bytes)");
+    h5ckpt_state_free(s);
+}
+
+static void a_target_that_cannot_be_made_names_the_target(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    const h5ck_move_options how = {.jobs = 2};
+    h5ck_plan plan = {.target = "no_such_folder/final", .stage = test_tmp("none/such"), .digest = H5CKPT_DIGEST_NONE};
+    plan_one(&plan, NULL, 4, add(s, "w", "abc", 3));
+    CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), H5CKPT_SYSTEM);
+    test_expect_error(&err, H5CKPT_SYSTEM, "no_such_folder/final: 'w': cannot create: No such file");
+    h5ck_plan_free(&plan);
+    h5ckpt_state_free(s);
+}
+
+static int stop_at_once(void *user, uint64_t done, uint64_t total)
+{
+    (void)done;
+    *(uint64_t *)user = total;
+    return 1;
+}
+
+static int count_calls(void *user, uint64_t done, uint64_t total)
+{
+    if (done == total)
+        ++*(int *)user;
+    return 0;
+}
+
+static void progress_ends_at_the_total_and_may_stop_the_move(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    int complete = 0;
+    uint64_t total = 0;
+    h5ck_move_options how = {.jobs = 1, .progress = count_calls, .progress_user = &complete};
+    h5ck_plan plan = {.target = test_tmp("progress"), .stage = test_tmp("progress"), .digest = H5CKPT_DIGEST_NONE};
+    plan_one(&plan, NULL, 4, add(s, "w", "abc", 3));
+    CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), 0);
+    CU_ASSERT_TRUE(complete >= 1);
+    unlink(plan.stage);
+    how.progress = stop_at_once;
+    how.progress_user = &total;
+    CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), H5CKPT_SYSTEM);
+    CU_ASSERT_EQUAL(total, 3);
+    test_expect_error(&err, H5CKPT_SYSTEM, "stopped by the caller");
+    h5ck_plan_free(&plan);
+    h5ckpt_state_free(s);
+}
+
+/* A decoder that yields the low byte of each offset. */
+static int decode(const h5ck_decoder *self, uint64_t offset, void *buf, size_t n, h5ckpt_error **err)
+{
+    (void)self;
+    (void)err;
+    for (size_t i = 0; i < n; i++)
+        ((unsigned char *)buf)[i] = (unsigned char)(offset + i);
+    return 0;
+}
+
+static void decoded_tensors_move_and_load_like_others(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    const h5ck_decoder decoder = {decode, "counting", 1};
+    const h5ck_extent e = {.kind = H5CK_EXTENT_DECODER, .decoder = &decoder};
+    uint64_t n = BIG;
+    const h5ckpt_tensor_info info = {.name = "d", .dtype = H5CKPT_DTYPE_UINT8, .rank = 1, .shape = &n};
+    char text[H5CK_DIGEST_TEXT];
+    unsigned char part[4], *expected = malloc(BIG);
+    decode(NULL, 0, expected, BIG, NULL);
+    CU_ASSERT_EQUAL(h5ck_state_add_tensor(s, &s->parameters, &info, &e, NULL, &err), 0);
+    const h5ckpt_tensor *t = h5ckpt_tensors_at(h5ckpt_state_parameters(s), 0);
+    CU_ASSERT_EQUAL(move_file(t, "decoded", H5CKPT_DIGEST_NONE, text, &err), 0);
+    expect_file(test_tmp("decoded"), 10, expected, BIG);
+    const void *data = h5ck_move_data(t, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(data);
+    CU_ASSERT_EQUAL(memcmp(data, expected, BIG), 0);
+    CU_ASSERT_PTR_EQUAL(h5ck_move_data(t, &err), data);
+    CU_ASSERT_EQUAL(h5ck_move_read(t, 254, part, 4, &err), 0);
+    CU_ASSERT_EQUAL(memcmp(part, "\xfe\xff\x00\x01", 4), 0);
+    CU_ASSERT_EQUAL(h5ck_move_read(t, BIG - 3, part, 4, &err), H5CKPT_USAGE);
+    test_expect_error(&err, H5CKPT_USAGE, "expected a range inside of");
+    free(expected);
+    h5ckpt_state_free(s);
+}
+
+int main(void)
+{
+    static const test_case cases[] = {
+        {"a folder of files is written whatever the number of threads",
+         a_folder_of_files_is_written_whatever_the_number_of_threads},
+        {"several tensors share one file", several_tensors_share_one_file},
+        {"digests have their known answers", digests_have_their_known_answers},
+        {"damage is found on the way and named", damage_is_found_on_the_way_and_named},
+        {"a source that changed since it was opened is refused", a_source_that_changed_since_it_was_opened_is_refused},
+        {"a target that cannot be made names the target", a_target_that_cannot_be_made_names_the_target},
+        {"progress ends at the total and may stop the move", progress_ends_at_the_total_and_may_stop_the_move},
+        {"decoded tensors move and load like others", decoded_tensors_move_and_load_like_others},
+        {NULL, NULL},
+    };
+    return test_run("move", cases);
+}
