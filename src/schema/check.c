@@ -1,0 +1,293 @@
+/*
+ * check.c - what makes a schema whole: a user's entries take the place of those they extend, every class gets the
+ * base's fields, rules are compiled, and no name gets in another's way. Each refusal names the place of the later of
+ * the two.
+ */
+#include "schema/clocale.h"
+#include "schema/draft.h"
+#include "schema/rate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+static const char *origin(const h5ck_draft *d, const char *text)
+{
+    for (const h5ck_mark *m = d->marks; m; m = m->next)
+        if (m->text == text)
+            return m->path;
+    return NULL;
+}
+
+/* Of two texts that do not go together, one may be the extended schema's: then the user's is to blame. */
+static const char *blamed(const h5ck_draft *d, const char *one, const char *other)
+{
+    return origin(d, one) == d->path ? one : other;
+}
+
+/* Of two entries of one name, one may replace the other only where they come from different files. */
+static int may_replace(h5ck_draft *d, const char *old, const char *new, const char *what)
+{
+    return origin(d, old) == origin(d, new) ? h5ck_draft_wrong_text(d, new, "a second", "each %s once", what) : 0;
+}
+
+/* ---- Fields ---- */
+
+static int check_field(h5ck_draft *d, h5ck_field_spec *f)
+{
+    bool number = f->type == H5CK_FIELD_INT || f->type == H5CK_FIELD_FLOAT || f->type == H5CK_FIELD_NUMBER ||
+                  f->type == H5CK_FIELD_RATE;
+    const char *taken[] = {d->schema->at_class, d->schema->at_module, d->schema->at_python, d->schema->at_fields};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (same(f->name, taken[i]))
+            return h5ck_draft_wrong_text(d, blamed(d, f->name, taken[i]), NULL,
+                                         "a name that is not both a field's and an attribute's of every decay");
+    if (f->has_default && !number)
+        return h5ck_draft_wrong_text(d, f->name, h5ck_field_type_name(f->type), "a number's type beside 'default'");
+    if (!f->parameter)
+        f->parameter = f->name;
+    return 0;
+}
+
+static int finish_base(h5ck_draft *d)
+{
+    h5ck_schema *s = d->schema;
+    h5ck_field_spec *base = h5ck_arena_zalloc(&s->arena, s->base_count, sizeof *base);
+    size_t count = 0;
+    if (!base)
+        return h5ck_fail_nomem(d->err);
+    for (size_t i = 0; i < s->base_count; i++) {
+        size_t at = 0;
+        while (at < count && !same(base[at].name, s->base[i].name))
+            at++;
+        int rc = at < count ? may_replace(d, base[at].name, s->base[i].name, "field") : 0;
+        base[at] = s->base[i];
+        if (rc == 0)
+            rc = check_field(d, &base[at]);
+        if (rc)
+            return rc;
+        count += at == count;
+    }
+    s->base = base;
+    s->base_count = count;
+    return 0;
+}
+
+/* ---- Classes ---- */
+
+static bool has_parameter(const h5ck_class *c, const char *parameter)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (same(c->fields[i].parameter, parameter))
+            return true;
+    return false;
+}
+
+static int check_formula(h5ck_draft *d, const h5ck_class *c)
+{
+    char names[160] = "";
+    for (size_t i = 0, used = 0; h5ck_rate_formula(i) && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", h5ck_rate_formula(i));
+    if (!h5ck_rate_known(c->formula))
+        return h5ck_draft_wrong_text(d, c->formula, NULL, "a formula (%s)", names);
+    bool required;
+    const char *parameter;
+    for (size_t i = 0; (parameter = h5ck_rate_parameter(c->formula, i, &required)); i++)
+        if (required && !has_parameter(c, parameter))
+            return h5ck_draft_wrong_text(d, c->formula, "none",
+                                         "a field of %s for the parameter '%s' of the formula %s", c->name, parameter,
+                                         c->formula);
+    for (size_t i = 0; i < c->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same(c->fields[i].parameter, c->fields[j].parameter))
+                return h5ck_draft_wrong_text(d, c->fields[i].name, "a second", "one field for the parameter '%s'",
+                                             c->fields[i].parameter);
+    return 0;
+}
+
+/* The base's fields, then the class's own. */
+static int complete_class(h5ck_draft *d, h5ck_class *c)
+{
+    const h5ck_schema *s = d->schema;
+    size_t count = s->base_count + c->count;
+    h5ck_field_spec *fields = h5ck_arena_zalloc(&d->schema->arena, count, sizeof *fields);
+    if (!fields)
+        return h5ck_fail_nomem(d->err);
+    for (size_t i = 0; i < s->base_count; i++)
+        fields[i] = s->base[i];
+    for (size_t i = s->base_count; i < count; i++) {
+        fields[i] = c->fields[i - s->base_count];
+        for (size_t j = 0; j < i; j++)
+            if (same(fields[i].name, fields[j].name))
+                return h5ck_draft_wrong_text(d, fields[i].name, j < s->base_count ? "one of the base's" : "a second",
+                                             "each field once");
+        int rc = check_field(d, &fields[i]);
+        if (rc)
+            return rc;
+    }
+    c->fields = fields;
+    c->count = count;
+    return c->formula ? check_formula(d, c) : 0;
+}
+
+static int finish_classes(h5ck_draft *d)
+{
+    h5ck_schema *s = d->schema;
+    h5ck_class *classes = h5ck_arena_zalloc(&s->arena, s->class_count, sizeof *classes);
+    size_t count = 0;
+    if (!classes)
+        return h5ck_fail_nomem(d->err);
+    for (size_t i = 0; i < s->class_count; i++) {
+        h5ck_class c = s->classes[i];
+        if (!c.module)
+            c.module = s->modules[0];
+        size_t at = 0;
+        while (at < count && !(same(classes[at].name, c.name) && same(classes[at].module, c.module)))
+            at++;
+        int rc = at < count ? may_replace(d, classes[at].name, c.name, "class") : 0;
+        if (rc == 0)
+            rc = complete_class(d, &c);
+        if (rc)
+            return rc;
+        classes[at] = c;
+        count += at == count;
+    }
+    s->classes = classes;
+    s->class_count = count;
+    return 0;
+}
+
+/* ---- Names ---- */
+
+static int check_distinct(h5ck_draft *d, const char *const *names, size_t count, const char *what)
+{
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same(names[i], names[j]))
+                return h5ck_draft_wrong_text(d, blamed(d, names[i], names[j]), NULL, "a name that no other %s has",
+                                             what);
+    return 0;
+}
+
+static bool is_level(const char *name, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return strncmp(name, prefix, n) == 0 && name[n + strspn(name + n, "0123456789")] == 0;
+}
+
+static int check_names(h5ck_draft *d)
+{
+    const h5ck_schema *s = d->schema;
+    const char *groups[] = {s->h5_parameters, s->h5_optimizers, s->h5_optimizer_state};
+    const char *attributes[] = {s->at_version, s->at_schema, s->at_class, s->at_module, s->at_python,
+                                s->at_fields,  s->at_name,   s->at_order, s->at_digest, s->at_lod};
+    enum { GROUPS = 3, ATTRIBUTES = 10, WITHOUT_LOD = 9 };
+    int rc = check_distinct(d, groups, GROUPS, "group");
+    if (rc == 0)
+        rc = check_distinct(d, attributes, ATTRIBUTES, "attribute");
+    for (size_t i = 0; rc == 0 && i < WITHOUT_LOD; i++) {
+        const char *a = attributes[i];
+        size_t n = strlen(a), suffix = strlen(s->at_type_suffix);
+        if (is_level(a, s->at_lod))
+            rc = h5ck_draft_wrong_text(d, blamed(d, a, s->at_lod), NULL,
+                                       "names that keep '%s' and the levels '%s0', ... apart", a, s->at_lod);
+        else if (n >= suffix && same(a + n - suffix, s->at_type_suffix))
+            rc = h5ck_draft_wrong_text(d, blamed(d, a, s->at_type_suffix), NULL,
+                                       "a suffix for types that no attribute ends with ('%s' does with '%s')", a,
+                                       s->at_type_suffix);
+    }
+    return rc;
+}
+
+/* ---- Rules ---- */
+
+/* What a small expression must not do: take memory or time without bound when it is compiled or matched. */
+static const char *regex_excess(const char *match)
+{
+    enum { LENGTH = 4096, REPEATS = 1000 };
+    unsigned long all = 1;
+    if (strlen(match) > LENGTH)
+        return "a longer one";
+    for (const char *p = match; *p; p++) {
+        if (*p == '\\' && p[1]) {
+            p++;
+            if (*p >= '1' && *p <= '9')
+                return "a back reference";
+        } else if (*p == '{') {
+            unsigned long most = 1, n = 0;
+            for (p++; *p && *p != '}'; p++) {
+                n = *p >= '0' && *p <= '9' && n <= REPEATS ? n * 10 + (unsigned long)(*p - '0') : *p == ',' ? 0 : n;
+                most = n > most ? n : most;
+            }
+            all *= most;
+            if (all > REPEATS)
+                return "more repeats";
+            if (!*p)
+                break;
+        }
+    }
+    return NULL;
+}
+
+static int check_rename(h5ck_draft *d, const h5ck_rule *r)
+{
+    for (const char *p = r->rename; p && *p; p++) {
+        if (*p != '\\')
+            continue;
+        p++;
+        char found[3] = {'\\', *p, 0};
+        if (*p != '\\' && !(*p >= '0' && *p <= '9'))
+            return h5ck_draft_wrong_text(d, r->rename, found, "\\0 to \\9, or \\\\ for one backslash");
+        if (*p != '\\' && (size_t)(*p - '0') > r->regex.re_nsub)
+            return h5ck_draft_wrong_text(d, r->rename, found, "references to the %zu groups of '%s'", r->regex.re_nsub,
+                                         r->match);
+    }
+    return 0;
+}
+
+static int finish_rule(h5ck_draft *d, h5ck_rule *r)
+{
+    const char *excess = regex_excess(r->match);
+    if (excess)
+        return h5ck_draft_wrong_text(d, r->match, excess,
+                                     "a regular expression of at most 4096 bytes, 1000 repeats, no back reference");
+    int rc = regcomp(&r->regex, r->match, REG_EXTENDED);
+    if (rc) {
+        char reason[100], found[140];
+        regerror(rc, &r->regex, reason, sizeof reason);
+        snprintf(found, sizeof found, "none (%s)", reason);
+        return h5ck_draft_wrong_text(d, r->match, found, "a POSIX extended regular expression");
+    }
+    r->compiled = true;
+    if (r->drop && (r->rename || r->transpose || r->cast != H5CKPT_DTYPE_NONE))
+        return h5ck_draft_wrong_text(d, r->match, "both", "'drop', or what else to do with '%s'", r->match);
+    return check_rename(d, r);
+}
+
+static int finish_rules(h5ck_draft *d)
+{
+    h5ck_clocale c;
+    if (!h5ck_clocale_enter(&c))
+        return h5ck_fail_nomem(d->err);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < d->schema->rule_count; i++)
+        rc = finish_rule(d, &d->schema->rules[i]);
+    h5ck_clocale_leave(&c);
+    return rc;
+}
+
+int h5ck_draft_finish(h5ck_draft *d)
+{
+    int rc = check_names(d);
+    if (rc == 0)
+        rc = finish_base(d);
+    if (rc == 0)
+        rc = finish_classes(d);
+    if (rc == 0)
+        rc = finish_rules(d);
+    return rc;
+}

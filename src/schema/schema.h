@@ -1,0 +1,138 @@
+/*
+ * schema - the map between a save directory and HDF5, as data. Read from YAML (schema/paddle.yaml is built in; a user's
+ * file may extend it); nothing that a schema says is written anywhere else in the code.
+ *
+ * schema.c reads (it is the only user of yaml.h), with bind.c and check.c; map.c answers questions about what was read;
+ * rules.c applies the name rules. docs/schema.md is the reference of the keys.
+ * A schema and all it points to live in one arena and are read-only once loaded; free with h5ck_schema_free.
+ */
+#ifndef H5CK_SCHEMA_SCHEMA_H
+#define H5CK_SCHEMA_SCHEMA_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "model/state.h"
+
+#include <regex.h>
+#include <stdbool.h>
+
+/* What a field of a decay class should hold. */
+typedef enum h5ck_field_type {
+    H5CK_FIELD_ANY,
+    H5CK_FIELD_INT,
+    H5CK_FIELD_FLOAT,
+    H5CK_FIELD_NUMBER, /* int or float */
+    H5CK_FIELD_BOOL,
+    H5CK_FIELD_STR,
+    H5CK_FIELD_INTS,    /* list or tuple of ints */
+    H5CK_FIELD_NUMBERS, /* list or tuple of numbers */
+    H5CK_FIELD_RATE     /* number, or a decay object */
+} h5ck_field_type;
+
+typedef struct h5ck_field_spec {
+    const char *name;
+    h5ck_field_type type;
+    const char *unit; /* or NULL */
+    const char *doc;
+    const char *parameter; /* the formula's parameter it stands for; the field's own name by default */
+    bool optional;         /* older versions do not write it */
+    bool has_default;      /* then the formula takes `default_number` where the field is missing */
+    double default_number;
+} h5ck_field_spec;
+
+typedef struct h5ck_class {
+    const char *name;
+    const char *module; /* its own, or the schema's first decay module */
+    const char *doc;
+    const char *formula; /* a name that rate.c knows, or NULL */
+    size_t count;
+    const h5ck_field_spec *fields; /* the base's fields first */
+} h5ck_class;
+
+typedef struct h5ck_patterns {
+    size_t count;
+    const char *const *globs;
+} h5ck_patterns;
+
+/* One name rule. The first rule that matches a name decides. */
+typedef struct h5ck_rule {
+    const char *match; /* POSIX extended regular expression, matched anywhere unless anchored */
+    regex_t regex;
+    bool compiled;
+    const char
+        *rename; /* takes the place of what matched; \0 to \9 stand for groups, \\ for one \; NULL: keeps its name */
+    bool drop;
+    bool transpose;    /* reverses the axes */
+    h5ckpt_dtype cast; /* H5CKPT_DTYPE_NONE: keeps its dtype */
+} h5ck_rule;
+
+typedef struct h5ck_schema {
+    h5ck_arena arena;
+    const char *name;    /* "paddle" */
+    const char *extends; /* the built-in schema it began with, or NULL */
+
+    /* the save directory's side */
+    const char *dir_decays;    /* the folder of pickled decays: "optimizers" */
+    const char *dir_separator; /* what in a name makes a folder: "/"; "" for flat names */
+    h5ck_patterns dir_ignore;  /* file names (last part) passed over in silence: ".*" */
+    h5ck_patterns dir_skip;    /* paths passed over with a note: "__model__" */
+
+    /* the HDF5 side */
+    const char *h5_parameters, *h5_optimizers, *h5_optimizer_state; /* groups */
+    const char *h5_separator;                                       /* what in a name makes a group; "" flat */
+    const char *at_version, *at_schema;                             /* root attributes */
+    const char *at_class, *at_module, *at_python, *at_fields;       /* of a decay's group (docs/format.md) */
+    const char *at_type_suffix;                                     /* "<field>:type" */
+    const char *at_name, *at_order, *at_lod, *at_digest;            /* of a dataset; at_lod is a prefix: "lod_" */
+
+    /* the decays */
+    size_t module_count;
+    const char *const *modules; /* where Paddle's own decay classes live; the first is the default */
+    size_t base_count;
+    const h5ck_field_spec *base; /* fields that every decay has */
+    size_t class_count;
+    const h5ck_class *classes;
+
+    size_t rule_count;
+    h5ck_rule *rules;
+} h5ck_schema;
+
+/* Loads the built-in schema `name` (NULL: "paddle"), or the file `path`. H5CKPT_USAGE with file:line:column for a wrong
+ * one, or for an unknown name or a missing file. The message is complete: it needs no h5ck_err_where. The caller frees
+ * *schema with h5ck_schema_free; NULL on failure. */
+int h5ck_schema_builtin(const char *name, h5ck_schema **schema, h5ckpt_error **err);
+int h5ck_schema_load(const char *path, h5ck_schema **schema, h5ckpt_error **err);
+void h5ck_schema_free(h5ck_schema *schema);
+/* The built-in schema's text, or NULL. A static string. */
+const char *h5ck_schema_builtin_text(const char *name);
+
+/* "ints", "rate": as a schema writes it. */
+const char *h5ck_field_type_name(h5ck_field_type type);
+
+/* ---- map.c ---- */
+
+bool h5ck_patterns_match(const h5ck_patterns *patterns, const char *text);
+
+/* The class's row, or NULL. */
+const h5ck_class *h5ck_schema_class(const h5ck_schema *s, const char *module, const char *class_name);
+const h5ck_field_spec *h5ck_class_field(const h5ck_class *c, const char *name);
+
+/* THE rule of what counts as a decay, for every reader and writer. Allowed are the classes of the schema's decay
+ * modules, the classes the schema names, and a user's own class in any module where the object shows itself to be a
+ * subclass of LearningRateDecay: it has all base fields. Module and class must be (dotted) ASCII identifiers, for they
+ * become a line of a pickle. Otherwise H5CKPT_INVALID with the reason. `schema` is a const h5ck_schema * (void for the
+ * pickle reader's policy). */
+int h5ck_schema_check_object(void *schema, const h5ckpt_object *object, h5ckpt_error **err);
+
+/* ---- rules.c ---- */
+
+/* Applies the name rules to a state's parameters: a new state with renamed, dropped, transposed and cast tensors; the
+ * rest is carried over as it is. Tensors' extents and decays borrow from `from`, which must outlive it. Where the
+ * schema has no rules *to is NULL. Two parameters of one new name are H5CKPT_USAGE, and so is a rule that cannot be
+ * carried out (a transposed LoD tensor, complex numbers cast to real ones). A value that its new type cannot hold shows
+ * when it is read: H5CKPT_INVALID. */
+int h5ck_schema_apply_rules(const h5ck_schema *s, const h5ckpt_state *from, h5ckpt_state **to, const h5ck_log *log,
+                            h5ckpt_error **err);
+
+#endif
