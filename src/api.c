@@ -1,0 +1,312 @@
+/*
+ * api.c - the public calls of h5ckpt.h: opening, building, looking. Writing is in convert.c.
+ * No format's name appears here: formats.c chooses.
+ */
+#include "base/buf.h"
+#include "base/text.h"
+#include "move/move.h"
+#include "schema/rate.h"
+#include "verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *h5ckpt_version(void)
+{
+    return PACKAGE_VERSION;
+}
+
+/* ---- Options ---- */
+
+h5ckpt_options h5ck_options_complete(const h5ckpt_options *given)
+{
+    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
+    if (given) /* an older caller's struct is shorter: what it lacks stays at its default */
+        memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
+    o.size = sizeof o;
+    return o;
+}
+
+h5ck_log h5ck_options_log(const h5ckpt_options *o)
+{
+    return (h5ck_log){o->note, o->note_user};
+}
+
+int h5ck_options_schema(const h5ckpt_options *o, h5ck_schema **schema, h5ckpt_error **err)
+{
+    return o->schema ? h5ck_schema_load(o->schema, schema, err) : h5ck_schema_builtin(NULL, schema, err);
+}
+
+/* ---- Opening ---- */
+
+static void close_schema(void *schema)
+{
+    h5ck_schema_free(schema);
+}
+
+static int give_schema(h5ckpt_state *state, h5ck_schema *schema, h5ckpt_error **err)
+{
+    state->schema = schema;
+    return h5ck_state_on_close(state, close_schema, schema, err);
+}
+
+static int complete_decay(h5ckpt_state *state, h5ckpt_decay *d, h5ckpt_error **err)
+{
+    const h5ckpt_object *object = d->info.value->as.object;
+    int rc = h5ck_schema_check_object((void *)(uintptr_t)state->schema, object, err);
+    if (rc)
+        return h5ck_err_where(err, rc, NULL, d->info.name);
+    d->schema = state->schema;
+    d->class_spec = h5ck_schema_class(state->schema, object->module, object->class_name);
+    d->info.doc = d->class_spec ? d->class_spec->doc : NULL;
+    /* none asked for: this only finds out whether it, and each decay nested in it, has a formula */
+    d->info.has_rates = h5ck_rate_next(d->schema, object, NULL, 0, NULL, NULL) != H5CKPT_USAGE;
+    return 0;
+}
+
+int h5ck_complete_decays(h5ckpt_state *state, h5ckpt_error **err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < state->decays.dict.count; i++)
+        rc = complete_decay(state, state->decays.dict.entries[i].value, err);
+    return rc;
+}
+
+static bool any_matches(const char *const *globs, const char *name)
+{
+    for (; *globs; globs++)
+        if (h5ck_text_glob(*globs, name))
+            return true;
+    return false;
+}
+
+/* Keeps the entries that the options ask for. What is left out stays in the state's arena, unseen. */
+static int filter(h5ck_dict *dict, const h5ckpt_options *o, h5ckpt_error **err)
+{
+    h5ck_dict kept = {0};
+    for (size_t i = 0; i < dict->count; i++) {
+        const char *name = dict->entries[i].key;
+        if ((o->include && !any_matches(o->include, name)) || (o->exclude && any_matches(o->exclude, name)))
+            continue;
+        if (h5ck_dict_add(&kept, name, dict->entries[i].value) != H5CK_DICT_ADDED) {
+            h5ck_dict_free(&kept);
+            return h5ck_fail_nomem(err);
+        }
+    }
+    h5ck_dict_free(dict);
+    *dict = kept;
+    return 0;
+}
+
+static int fill(h5ckpt_state *state, const char *path, const h5ckpt_options *o, h5ckpt_error **err)
+{
+    h5ck_schema *schema;
+    const h5ck_log log = h5ck_options_log(o);
+    int rc = h5ck_options_schema(o, &schema, err);
+    if (rc == 0)
+        rc = give_schema(state, schema, err);
+    if (rc == 0)
+        rc = o->from ? h5ck_format_by_name(o->from, &state->format, err)
+                     : h5ck_format_of_source(path, &state->format, err);
+    if (rc == 0)
+        rc = h5ck_err_where(err, state->format->read(path, state, &log, err), path, NULL);
+    if (rc == 0)
+        rc = h5ck_err_where(err, h5ck_complete_decays(state, err), path, NULL);
+    if (rc == 0 && (o->include || o->exclude)) {
+        rc = filter(&state->parameters.dict, o, err);
+        if (rc == 0)
+            rc = filter(&state->optimizer_state.dict, o, err);
+        if (rc == 0)
+            rc = filter(&state->decays.dict, o, err);
+    }
+    return rc;
+}
+
+h5ckpt_state *h5ckpt_state_open(const char *path, const h5ckpt_options *options, h5ckpt_error **err)
+{
+    const h5ckpt_options o = h5ck_options_complete(options);
+    if (!path || !*path) {
+        h5ck_fail(err, H5CKPT_USAGE, "expected the path of a checkpoint, found none");
+        return NULL;
+    }
+    h5ckpt_state *state = h5ckpt_state_new();
+    if (!state)
+        h5ck_fail_nomem(err);
+    else if (fill(state, path, &o, err)) {
+        h5ckpt_state_free(state);
+        state = NULL;
+    }
+    return state;
+}
+
+const char *h5ckpt_state_format(const h5ckpt_state *state)
+{
+    return state->format ? state->format->info.name : "memory";
+}
+
+/* ---- The seed's call ---- */
+
+/* Maps all that can be mapped, so that files may be replaced while the dictionaries live. */
+static int map_all(const h5ckpt_tensors *tensors, h5ckpt_error **err)
+{
+    for (size_t i = 0; i < tensors->dict.count; i++) {
+        const h5ckpt_tensor *t = tensors->dict.entries[i].value;
+        if (t->extent.kind == H5CK_EXTENT_FILE && !h5ck_move_data(t, err))
+            return H5CKPT_SYSTEM;
+    }
+    return 0;
+}
+
+int h5ckpt_load_persistables(const char *dirname, h5ckpt_tensors **parameters, h5ckpt_decays **decays,
+                             h5ckpt_error **err)
+{
+    h5ckpt_error *own = NULL, **e = err ? err : &own;
+    if (parameters)
+        *parameters = NULL;
+    if (decays)
+        *decays = NULL;
+    h5ckpt_state *state = h5ckpt_state_open(dirname ? dirname : "save_dir", NULL, e);
+    if (state && map_all(&state->parameters, e)) {
+        h5ckpt_state_free(state);
+        state = NULL;
+    }
+    if (!state) {
+        int rc = *e ? (int)(*e)->code : H5CKPT_SYSTEM;
+        h5ckpt_error_free(own);
+        return rc;
+    }
+    if (parameters) {
+        h5ck_state_retain(state);
+        *parameters = &state->parameters;
+    }
+    if (decays) {
+        h5ck_state_retain(state);
+        *decays = &state->decays;
+    }
+    h5ckpt_state_free(state); /* the dictionaries hold it from here on */
+    return H5CKPT_OK;
+}
+
+/* ---- Building ---- */
+
+int h5ckpt_state_add_tensor(h5ckpt_state *state, int optimizer_state, const h5ckpt_tensor_info *info, const void *data,
+                            h5ckpt_error **err)
+{
+    const h5ck_extent extent = {.kind = H5CK_EXTENT_MEMORY, .memory = data};
+    h5ckpt_tensors *dict = optimizer_state ? &state->optimizer_state : &state->parameters;
+    return h5ck_state_add_tensor(state, dict, info, &extent, NULL, err);
+}
+
+int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, const h5ckpt_value *given, h5ckpt_error **err)
+{
+    h5ckpt_value value;
+    h5ckpt_object object;
+    int rc = 0;
+    if (!state->schema) { /* built in memory: the rules are Paddle's */
+        h5ck_schema *schema;
+        rc = h5ck_schema_builtin(NULL, &schema, err);
+        if (rc == 0)
+            rc = give_schema(state, schema, err);
+    }
+    if (rc == 0 && (given->type != H5CKPT_OBJECT || !given->as.object))
+        rc = h5ck_fail(err, H5CKPT_INVALID, "expected a learning-rate decay object");
+    if (rc)
+        return h5ck_err_where(err, rc, NULL, name);
+    object = *given->as.object;
+    if (!object.module)
+        object.module = state->schema->modules[0];
+    rc = h5ck_value_copy(&state->arena, &(h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = &object}, &value, err);
+    if (rc == 0)
+        rc = h5ck_schema_check_object((void *)(uintptr_t)state->schema, value.as.object, err);
+    if (rc == 0)
+        rc = h5ck_state_add_decay(state, name, &value, NULL, NULL, err);
+    if (rc == 0)
+        rc = complete_decay(state, h5ck_dict_get(&state->decays.dict, name), err);
+    return rc ? h5ck_err_where(err, rc, NULL, name) : 0;
+}
+
+int h5ckpt_state_set_metadata(h5ckpt_state *state, const char *key, const char *text, h5ckpt_error **err)
+{
+    return h5ck_state_set_metadata(state, key, text, err);
+}
+
+/* ---- Elements and rates ---- */
+
+const void *h5ckpt_tensor_data(const h5ckpt_tensor *tensor, h5ckpt_error **err)
+{
+    return h5ck_move_data(tensor, err);
+}
+
+int h5ckpt_tensor_read(const h5ckpt_tensor *tensor, uint64_t offset, void *buffer, size_t length, h5ckpt_error **err)
+{
+    return h5ck_move_read(tensor, offset, buffer, length, err);
+}
+
+static int rates(const h5ckpt_decay *d, const int64_t *from, size_t n, double *out, h5ckpt_error **err)
+{
+    int rc = h5ck_rate_next(d->schema, d->info.value->as.object, from, n, out, err);
+    if (rc && d->file)
+        h5ck_file_where(err, rc, d->file);
+    return rc ? h5ck_err_where(err, rc, NULL, d->info.name) : 0;
+}
+
+int h5ckpt_decay_rates(const h5ckpt_decay *decay, size_t n, double *out, h5ckpt_error **err)
+{
+    return rates(decay, NULL, n, out, err);
+}
+
+int h5ckpt_decay_rate_at(const h5ckpt_decay *decay, int64_t step, double *rate, h5ckpt_error **err)
+{
+    return rates(decay, &step, 1, rate, err);
+}
+
+/* ---- Looking closer ---- */
+
+/* What the schema says of the decay's class and fields. */
+static void explain_class(const h5ckpt_decay *d, h5ck_buf *out)
+{
+    const h5ckpt_object *object = d->info.value->as.object;
+    h5ck_buf_printf(out, "class %s of %s: %s\n", object->class_name, object->module,
+                    d->info.doc ? d->info.doc : "not in the schema; kept as it is");
+    for (size_t i = 0; i < object->count; i++) {
+        const char *name = object->fields[i].key.as.str;
+        const h5ck_field_spec *f = d->class_spec ? h5ck_class_field(d->class_spec, name) : NULL;
+        h5ck_buf_printf(out, "    %s: %s%s%s%s\n", name, f && f->doc ? f->doc : "not in the schema; kept as it is",
+                        f && f->unit ? " [" : "", f && f->unit ? f->unit : "", f && f->unit ? "]" : "");
+    }
+}
+
+char *h5ckpt_explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, const h5ckpt_decay *decay,
+                     h5ckpt_error **err)
+{
+    h5ck_buf out = H5CK_BUF_INIT;
+    int rc = 0;
+    if (!tensor == !decay)
+        rc = h5ck_fail(err, H5CKPT_USAGE, "expected either a tensor or a decay to explain");
+    if (rc == 0 && decay)
+        explain_class(decay, &out);
+    if (rc == 0 && state->format && state->format->explain)
+        rc = state->format->explain(state, tensor, decay, &out, err);
+    else if (rc == 0)
+        h5ck_buf_str(&out, "in the caller's memory\n");
+    if (rc == 0 && !h5ck_buf_cstr(&out))
+        rc = h5ck_fail_nomem(err);
+    if (rc) {
+        h5ck_buf_free(&out);
+        return NULL;
+    }
+    return (char *)out.data; /* the buffer's memory is the caller's from here on */
+}
+
+const char *h5ckpt_schema_text(const char *name)
+{
+    return h5ck_schema_builtin_text(name);
+}
+
+int h5ckpt_schema_check(const char *path, h5ckpt_error **err)
+{
+    h5ck_schema *schema = NULL;
+    int rc = h5ck_schema_load(path, &schema, err);
+    h5ck_schema_free(schema);
+    return rc;
+}

@@ -1,0 +1,497 @@
+/*
+ * fmt_hdf5_read.c - from an HDF5 file to a state (docs/format.md).
+ *
+ * A walk opens each object once, by its address, through hard links only, without recursion; a group that is reached a
+ * second time is passed over, so cycles end. Tensors are collected first and put into the dictionary in the order that the
+ * file says. What is refused and what is passed over: see fmt_hdf5.c.
+ */
+#include "base/fs.h"
+#include "format/fmt_hdf5.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct found {
+    h5ckpt_tensor_info info;
+    h5ck_extent extent;
+    const char *digest;
+    int64_t order; /* INT64_MAX where the file says none */
+    size_t walked; /* when the walk came by */
+    h5ck_hdf5_place place;
+} found;
+
+typedef struct scan {
+    const char *path;
+    h5ckpt_state *state;
+    const h5ck_schema *schema;
+    const h5ck_log *log;
+    h5ckpt_error **err;
+    h5ck_arena scratch;
+    h5ck_hdf5_reader *reader;
+    h5ck_hdf5_source from;
+    bool ours;
+    h5ck_dict groups; /* addresses that were walked */
+    found **list;     /* of the dictionary being read */
+    size_t count, room;
+    const h5ck_hdf5_place **decays;
+    size_t decay_count, decay_room;
+} scan;
+
+static hid_t file_of(const scan *s)
+{
+    return s->reader->id;
+}
+
+/* ---- One dataset ---- */
+
+typedef struct lod_part {
+    uint64_t index;
+    h5ckpt_lod_level level;
+    struct lod_part *next;
+} lod_part;
+
+typedef struct dataset_attrs {
+    scan *s;
+    found *f;
+    lod_part *lod;
+} dataset_attrs;
+
+static int read_lod(dataset_attrs *d, const h5ck_hdf5_attr *a, const char *digits)
+{
+    lod_part *part = h5ck_arena_zalloc(&d->s->scratch, 1, sizeof *part);
+    uint64_t *offsets = h5ck_arena_zalloc(&d->s->scratch, a->count, sizeof *offsets);
+    if (!part || !offsets)
+        return h5ck_fail_nomem(d->s->err);
+    for (const char *p = digits; *p && part->index < INT32_MAX; p++)
+        part->index = 10 * part->index + (uint64_t)(*p - '0');
+    for (size_t i = 0; i < a->count; i++) {
+        int64_t n;
+        if (a->rank != 1 || !h5ck_hdf5_attr_int_at(a, i, &n) || n < 0)
+            return h5ck_fail(d->s->err, H5CKPT_INVALID, "expected a list of offsets from 0 up, found other");
+        offsets[i] = (uint64_t)n;
+    }
+    part->level = (h5ckpt_lod_level){a->count, offsets};
+    part->next = d->lod;
+    d->lod = part;
+    d->f->info.lod_levels++;
+    return 0;
+}
+
+static bool all_digits(const char *s)
+{
+    return *s && s[strspn(s, "0123456789")] == 0;
+}
+
+static int one_text(const h5ck_hdf5_attr *a, const char **text, h5ckpt_error **err)
+{
+    if (a->content != H5CK_HDF5_TEXT || a->count != 1)
+        return h5ck_fail(err, H5CKPT_INVALID, "expected one string, found %s", a->type);
+    *text = a->texts[0];
+    return 0;
+}
+
+/* Attributes that the schema does not name are others' and of no interest. */
+static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_error **err)
+{
+    dataset_attrs *d = user;
+    const h5ck_schema *schema = d->s->schema;
+    size_t prefix = strlen(schema->at_lod);
+    bool is_name = strcmp(name, schema->at_name) == 0, is_digest = strcmp(name, schema->at_digest) == 0;
+    bool is_order = strcmp(name, schema->at_order) == 0;
+    bool is_lod = strncmp(name, schema->at_lod, prefix) == 0 && all_digits(name + prefix);
+    h5ck_hdf5_attr a;
+    if (!is_name && !is_digest && !is_order && !is_lod)
+        return 0;
+    int rc = h5ck_hdf5_attr_read(attr, &d->s->from, &d->s->scratch, &a, err);
+    if (rc)
+        return rc;
+    if (is_name)
+        return one_text(&a, &d->f->info.name, err);
+    if (is_digest)
+        return one_text(&a, &d->f->digest, err);
+    if (is_lod)
+        return read_lod(d, &a, name + prefix);
+    return h5ck_hdf5_attr_as_int(&a, &d->f->order)
+               ? 0
+               : h5ck_fail(err, H5CKPT_INVALID, "expected one integer, found %s", a.type);
+}
+
+/* Levels come in any order; each must be there once. */
+static int arrange_lod(dataset_attrs *d)
+{
+    size_t n = d->f->info.lod_levels;
+    h5ckpt_lod_level *levels = h5ck_arena_zalloc(&d->s->scratch, n, sizeof *levels);
+    if (!levels)
+        return h5ck_fail_nomem(d->s->err);
+    for (const lod_part *p = d->lod; p; p = p->next) {
+        if (p->index >= n || levels[p->index].offsets)
+            return h5ck_fail(d->s->err, H5CKPT_INVALID, "expected %s0 to %s%zu, found level %" PRIu64,
+                             d->s->schema->at_lod, d->s->schema->at_lod, n - 1, p->index);
+        levels[p->index] = p->level;
+    }
+    d->f->info.lod = levels;
+    return 0;
+}
+
+static int keep_found(scan *s, const found *f)
+{
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 64;
+        found **list = h5ck_arena_zalloc(&s->scratch, room, sizeof(found *));
+        if (!list)
+            return h5ck_fail_nomem(s->err);
+        if (s->count)
+            memcpy(list, s->list, s->count * sizeof *list);
+        s->list = list;
+        s->room = room;
+    }
+    if (!(s->list[s->count] = h5ck_arena_memdup(&s->scratch, f, sizeof *f)))
+        return h5ck_fail_nomem(s->err);
+    s->list[s->count]->walked = s->count;
+    s->count++;
+    return 0;
+}
+
+static int read_dataset(scan *s, hid_t dataset, const h5ck_hdf5_place *place, const char *name)
+{
+    found f = {.info.name = name, .order = INT64_MAX, .place = *place};
+    dataset_attrs attrs = {s, &f, NULL};
+    uint64_t shape[H5CK_MAX_RANK];
+    char reason[128];
+    bool is_tensor;
+    int rc =
+        h5ck_hdf5_dataset(s->state, s->reader, dataset, place, &f.info, shape, &f.extent, &is_tensor, reason, s->err);
+    if (rc == 0 && !is_tensor) {
+        h5ck_log_note(s->log, "%s: %s: passed over: %s", s->path, place->path, reason);
+        return 0;
+    }
+    if (rc == 0 && s->ours)
+        rc = h5ck_hdf5_attr_each(dataset, visit_dataset_attr, &attrs, s->err);
+    if (rc == 0)
+        rc = arrange_lod(&attrs);
+    if (rc == 0) {
+        f.info.name = h5ck_arena_strdup(&s->scratch, f.info.name);
+        f.info.shape = h5ck_arena_memdup(&s->scratch, shape, f.info.rank * sizeof *shape);
+        rc = f.info.name && f.info.shape ? keep_found(s, &f) : h5ck_fail_nomem(s->err);
+    }
+    return rc;
+}
+
+/* ---- The walk ---- */
+
+static int is_decays(scan *s, const h5ck_hdf5_link *link, bool *yes);
+static int read_decays(scan *s, haddr_t address, const char *path);
+
+static int visit_dataset(void *user, hid_t dataset, const h5ck_hdf5_place *place, const char *name, h5ckpt_error **err)
+{
+    (void)err;
+    return read_dataset(user, dataset, place, name);
+}
+
+/* In another's file the group of decays is one only where its groups look like decays. */
+static int visit_link(void *user, const h5ck_hdf5_link *link, unsigned depth, bool *taken, h5ckpt_error **err)
+{
+    scan *s = user;
+    (void)err;
+    *taken = false;
+    if (s->ours || depth != 1 || strcmp(link->name, s->schema->h5_optimizers) != 0)
+        return 0;
+    int rc = is_decays(s, link, taken);
+    return rc || !*taken ? rc : read_decays(s, link->address, s->schema->h5_optimizers);
+}
+
+/* All tensors below the group at `address`, whose path is `path` ("" for the root). */
+static int walk_group(scan *s, haddr_t address, const char *path)
+{
+    const h5ck_hdf5_walk w = {.file = file_of(s),
+                              .file_path = s->path,
+                              .separator = s->schema->h5_separator,
+                              .log = s->log,
+                              .strings = &s->state->arena,
+                              .scratch = &s->scratch,
+                              .groups = &s->groups,
+                              .dataset = visit_dataset,
+                              .link = visit_link,
+                              .user = s};
+    return h5ck_hdf5_walk_group(&w, address, path, s->err);
+}
+
+static int check_link(const scan *s, const h5ck_hdf5_link *link, const char *path, bool *follow)
+{
+    return h5ck_hdf5_check_link(s->path, link, path, s->log, follow, s->err);
+}
+
+/* ---- The dictionaries ---- */
+
+static int by_order(const void *a, const void *b)
+{
+    const found *x = *(found *const *)a, *y = *(found *const *)b;
+    if (x->order != y->order)
+        return x->order < y->order ? -1 : 1;
+    return x->walked < y->walked ? -1 : x->walked > y->walked;
+}
+
+/* What the walk found goes into a dictionary, in its order. */
+static int fill_tensors(scan *s, h5ckpt_tensors *dict, int which)
+{
+    h5ck_hdf5_place *places = h5ck_arena_zalloc(&s->state->arena, s->count, sizeof *places);
+    int rc = places ? 0 : h5ck_fail_nomem(s->err);
+    if (s->count)
+        qsort(s->list, s->count, sizeof(found *), by_order);
+    for (size_t i = 0; rc == 0 && i < s->count; i++) {
+        const found *f = s->list[i];
+        rc = h5ck_state_add_tensor(s->state, dict, &f->info, &f->extent, f->digest, s->err);
+        if (rc == 0)
+            places[i] = f->place;
+    }
+    s->reader->places[which] = places;
+    s->count = 0;
+    return rc;
+}
+
+static int keep_decay(scan *s, haddr_t address, const char *folder, const char *link)
+{
+    h5ck_buf path = H5CK_BUF_INIT;
+    h5ck_buf_printf(&path, "/%s/%s", folder, link);
+    const char *text = h5ck_buf_cstr(&path);
+    h5ck_hdf5_place *place = h5ck_arena_zalloc(&s->state->arena, 1, sizeof *place);
+    if (text && place) {
+        place->address = address;
+        place->path = h5ck_arena_strdup(&s->state->arena, text);
+    }
+    h5ck_buf_free(&path);
+    if (!text || !place || !place->path)
+        return h5ck_fail_nomem(s->err);
+    if (s->decay_count == s->decay_room) {
+        size_t room = s->decay_room ? 2 * s->decay_room : 8;
+        const h5ck_hdf5_place **more = h5ck_arena_zalloc(&s->state->arena, room, sizeof(h5ck_hdf5_place *));
+        if (!more)
+            return h5ck_fail_nomem(s->err);
+        if (s->decay_count)
+            memcpy(more, s->decays, s->decay_count * sizeof *more);
+        s->decays = more;
+        s->decay_room = room;
+    }
+    s->decays[s->decay_count++] = place;
+    return 0;
+}
+
+static int read_decay(scan *s, hid_t group, haddr_t address, const char *folder, const char *link)
+{
+    const h5ck_hdf5_names names = h5ck_fmt_hdf5_names(s->schema);
+    const h5ck_hdf5_policy policy = {h5ck_schema_check_object, (void *)(uintptr_t)s->schema};
+    h5ckpt_value value;
+    const char *name = h5ck_hdf5_name_decode(link, &s->scratch);
+    if (!name)
+        return h5ck_fail_nomem(s->err);
+    int rc = h5ck_hdf5_value_read(group, &names, &policy, &s->from, &s->state->arena, &value, s->err);
+    if (rc == 0)
+        rc = h5ck_state_add_decay(s->state, name, &value, NULL, s->reader->file, s->err);
+    if (rc == 0)
+        rc = keep_decay(s, address, folder, link);
+    return rc ? h5ck_err_where(s->err, rc, NULL, name) : 0;
+}
+
+/* In another's file only the groups that have a class are decays. */
+static int read_decay_link(scan *s, const h5ck_hdf5_link *link, const char *folder)
+{
+    bool follow;
+    int rc = check_link(s, link, link->name, &follow);
+    if (rc || !follow)
+        return rc;
+    hid_t group = H5Oopen_by_addr(file_of(s), link->address);
+    bool is_group = group >= 0 && H5Iget_type(group) == H5I_GROUP;
+    if (group < 0)
+        rc = h5ck_hdf5_fail(s->err, H5CKPT_INVALID, "cannot open the object");
+    else if (!is_group && s->ours)
+        rc = h5ck_fail(s->err, H5CKPT_INVALID, "expected a group with a decay's fields, found another object");
+    else if (is_group && (s->ours || H5Aexists(group, s->schema->at_class) > 0))
+        rc = read_decay(s, group, link->address, folder, link->name);
+    else
+        h5ck_log_note(s->log, "%s: /%s/%s: passed over: no decay", s->path, folder, link->name);
+    h5ck_hdf5_close(group);
+    return rc;
+}
+
+static int links_at(scan *s, haddr_t address, h5ck_hdf5_link **links, size_t *count)
+{
+    hid_t group = H5Oopen_by_addr(file_of(s), address);
+    int rc;
+    if (group < 0)
+        rc = h5ck_hdf5_fail(s->err, H5CKPT_INVALID, "cannot open a group");
+    else if (H5Iget_type(group) != H5I_GROUP)
+        rc = h5ck_fail(s->err, H5CKPT_INVALID, "expected a group, found another object");
+    else
+        rc = h5ck_hdf5_links(group, &s->scratch, links, count, s->err);
+    h5ck_hdf5_close(group);
+    return rc;
+}
+
+static int read_decays(scan *s, haddr_t address, const char *folder)
+{
+    h5ck_hdf5_link *links;
+    size_t count = 0;
+    int rc = links_at(s, address, &links, &count);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = read_decay_link(s, &links[i], folder);
+        if (rc)
+            h5ck_err_where(s->err, rc, NULL, links[i].name);
+    }
+    return rc ? h5ck_err_where(s->err, rc, NULL, folder) : 0;
+}
+
+static int is_decays(scan *s, const h5ck_hdf5_link *link, bool *yes)
+{
+    h5ck_hdf5_link *links;
+    size_t count = 0;
+    hid_t group = link->type == H5L_TYPE_HARD ? H5Oopen_by_addr(file_of(s), link->address) : -1;
+    int rc = 0;
+    *yes = false;
+    if (group >= 0 && H5Iget_type(group) == H5I_GROUP)
+        rc = h5ck_hdf5_links(group, &s->scratch, &links, &count, s->err);
+    for (size_t i = 0; rc == 0 && i < count && !*yes; i++) {
+        hid_t child = links[i].type == H5L_TYPE_HARD ? H5Oopen_by_addr(file_of(s), links[i].address) : -1;
+        *yes = child >= 0 && H5Iget_type(child) == H5I_GROUP && H5Aexists(child, s->schema->at_class) > 0;
+        h5ck_hdf5_close(child);
+    }
+    h5ck_hdf5_close(group);
+    return rc;
+}
+
+/* ---- The root ---- */
+
+static int check_version(scan *s, hid_t root)
+{
+    h5ck_hdf5_attr a;
+    int64_t version;
+    int rc = h5ck_hdf5_attr_get(root, s->schema->at_version, &s->from, &s->scratch, &a, &s->ours, s->err);
+    if (rc || !s->ours)
+        return rc;
+    if (!h5ck_hdf5_attr_as_int(&a, &version))
+        return h5ck_fail(s->err, H5CKPT_INVALID, "expected the integer %d as the attribute '%s', found %s",
+                         H5CK_HDF5_VERSION, s->schema->at_version, a.type);
+    if (version != H5CK_HDF5_VERSION)
+        return h5ck_fail(s->err, H5CKPT_INVALID, "expected version %d of h5ckpt's form of HDF5, found %" PRId64,
+                         H5CK_HDF5_VERSION, version);
+    return 0;
+}
+
+/* The root's other strings are the metadata. */
+static int visit_root_attr(void *user, hid_t attr, const char *name, h5ckpt_error **err)
+{
+    scan *s = user;
+    h5ck_hdf5_attr a;
+    if (strcmp(name, s->schema->at_version) == 0)
+        return 0;
+    int rc = h5ck_hdf5_attr_read(attr, &s->from, &s->scratch, &a, err);
+    if (rc)
+        return rc;
+    if (a.content != H5CK_HDF5_TEXT || a.count != 1) {
+        h5ck_log_note(s->log, "%s: passed over: the attribute '%s' of the root: %s", s->path, name, a.type);
+        return 0;
+    }
+    if (s->ours && strcmp(name, s->schema->at_schema) == 0) {
+        if (!(s->state->written_by = h5ck_arena_strdup(&s->state->arena, a.texts[0])))
+            return h5ck_fail_nomem(err);
+        if (strcmp(a.texts[0], s->schema->name) != 0)
+            h5ck_log_note(s->log, "%s: written by the schema '%s', read by '%s'", s->path, a.texts[0], s->schema->name);
+        return 0;
+    }
+    const char *key = s->ours ? h5ck_hdf5_name_decode(name, &s->scratch) : name;
+    return key ? h5ck_state_set_metadata(s->state, key, a.texts[0], err) : h5ck_fail_nomem(err);
+}
+
+static int read_root_link(scan *s, const h5ck_hdf5_link *link)
+{
+    const h5ck_schema *schema = s->schema;
+    bool follow;
+    char *path = h5ck_arena_alloc(&s->scratch, strlen(link->name) + 2);
+    if (!path)
+        return h5ck_fail_nomem(s->err);
+    sprintf(path, "/%s", link->name);
+    int rc = check_link(s, link, path, &follow);
+    if (rc)
+        return h5ck_err_where(s->err, rc, NULL, path);
+    if (!follow)
+        return 0;
+    if (strcmp(link->name, schema->h5_optimizers) == 0)
+        return read_decays(s, link->address, link->name);
+    bool state = strcmp(link->name, schema->h5_optimizer_state) == 0;
+    if (!state && strcmp(link->name, schema->h5_parameters) != 0) {
+        h5ck_log_note(s->log, "%s: %s: passed over: not of the schema '%s'", s->path, path, schema->name);
+        return 0;
+    }
+    rc = walk_group(s, link->address, path);
+    if (rc)
+        return rc;
+    return state ? fill_tensors(s, &s->state->optimizer_state, H5CK_HDF5_OPTIMIZER_STATE)
+                 : fill_tensors(s, &s->state->parameters, H5CK_HDF5_PARAMETERS);
+}
+
+static int finish_decays(scan *s)
+{
+    h5ck_hdf5_place *places = h5ck_arena_zalloc(&s->state->arena, s->decay_count, sizeof *places);
+    if (!places)
+        return h5ck_fail_nomem(s->err);
+    for (size_t i = 0; i < s->decay_count; i++)
+        places[i] = *s->decays[i];
+    s->reader->places[H5CK_HDF5_DECAYS] = places;
+    return 0;
+}
+
+static int read_root(scan *s)
+{
+    h5ck_hdf5_link *links;
+    size_t count = 0;
+    H5O_info_t info;
+    hid_t root = H5Gopen2(file_of(s), "/", H5P_DEFAULT);
+    int rc = root < 0 || H5Oget_info(root, &info) < 0
+                 ? h5ck_hdf5_fail(s->err, H5CKPT_INVALID, "cannot open the root group")
+                 : check_version(s, root);
+    if (rc == 0)
+        rc = h5ck_hdf5_attr_each(root, visit_root_attr, s, s->err);
+    if (rc == 0 && s->ours)
+        rc = h5ck_hdf5_links(root, &s->scratch, &links, &count, s->err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = read_root_link(s, &links[i]);
+    if (rc == 0 && !s->ours) {
+        rc = walk_group(s, info.addr, "");
+        if (rc == 0)
+            rc = fill_tensors(s, &s->state->parameters, H5CK_HDF5_PARAMETERS);
+    }
+    h5ck_hdf5_close(root);
+    return rc ? rc : finish_decays(s);
+}
+
+int h5ck_fmt_hdf5_read(const char *path, h5ckpt_state *state, const h5ck_log *log, h5ckpt_error **err)
+{
+    scan s = {.path = path, .state = state, .schema = state->schema, .log = log, .err = err};
+    h5ck_file *file = h5ck_state_new_file(state, path, NULL);
+    h5ck_hdf5_guard guard;
+    hid_t id;
+    int fd;
+    if (!file)
+        return h5ck_fail_nomem(err);
+    int rc = h5ck_fs_open_source(file->root, NULL, file, &fd, err);
+    if (rc)
+        return rc;
+    h5ck_hdf5_enter(&guard);
+    rc = h5ck_hdf5_open(path, fd, &id, err);
+    if (rc == 0)
+        rc = h5ck_hdf5_reader_new(state, file, id, &s.reader, err);
+    if (rc == 0)
+        rc = h5ck_hdf5_source_make(id, fd, file->size, &s.from, err);
+    if (rc == 0)
+        rc = read_root(&s);
+    if (rc == 0)
+        h5ck_hdf5_reader_rest(s.reader);
+    h5ck_hdf5_source_free(&s.from);
+    h5ck_hdf5_leave(&guard);
+    close(fd);
+    h5ck_dict_free(&s.groups);
+    h5ck_arena_free(&s.scratch);
+    return rc ? h5ck_file_where(err, rc, file) : 0;
+}

@@ -1,0 +1,321 @@
+/*
+ * fmt_hdf5_write.c - from a state to an HDF5 file, in two parts around the move.
+ *
+ * First libhdf5 makes the file with all attributes and all datasets, allocated but empty, and tells where each one's
+ * elements lie: the plan. The mover fills them in. Then libhdf5 opens the file once more and adds the digests, which only
+ * the move could tell.
+ */
+#include "base/fs.h"
+#include "format/fmt_hdf5.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DTYPES = 64 };
+
+typedef struct writer {
+    h5ck_plan *plan;
+    const h5ck_schema *schema;
+    h5ckpt_error **err;
+    hid_t file, dataset_list, group_list, link_list;
+    hid_t types[DTYPES]; /* by dtype; 0 for those not needed yet */
+    size_t file_index;
+    haddr_t *addresses; /* by move: of the datasets' headers, for finish() */
+} writer;
+
+static hid_t type_of(writer *w, h5ckpt_dtype dtype)
+{
+    if ((size_t)dtype >= DTYPES)
+        return -1;
+    if (w->types[dtype] == 0)
+        w->types[dtype] = h5ck_hdf5_type_new(h5ck_dtype_get(dtype));
+    return w->types[dtype];
+}
+
+static int put_lod(writer *w, hid_t dataset, const h5ckpt_tensor_info *info)
+{
+    int rc = 0;
+    for (size_t l = 0; rc == 0 && l < info->lod_levels; l++) {
+        uint64_t count = info->lod[l].count;
+        h5ck_buf name = H5CK_BUF_INIT, data = H5CK_BUF_INIT;
+        h5ck_buf_printf(&name, "%s%zu", w->schema->at_lod, l);
+        for (size_t i = 0; i < count; i++)
+            h5ck_buf_le(&data, info->lod[l].offsets[i], 8);
+        const char *text = h5ck_buf_cstr(&name);
+        rc = !text || data.failed
+                 ? h5ck_fail_nomem(w->err)
+                 : h5ck_hdf5_attr_put_dtype(dataset, text, H5CKPT_DTYPE_INT64, 1, &count, data.data, w->err);
+        h5ck_buf_free(&name);
+        h5ck_buf_free(&data);
+    }
+    return rc;
+}
+
+static int put_dataset_attrs(writer *w, hid_t dataset, const h5ckpt_tensor *t, const h5ck_hdf5_node *leaf,
+                             bool reordered, size_t position)
+{
+    unsigned char order[8];
+    int rc = put_lod(w, dataset, &t->info);
+    if (rc == 0 && (leaf->odd || leaf->leaf != leaf->part))
+        rc = h5ck_hdf5_attr_put_text(dataset, w->schema->at_name, t->info.name, w->err);
+    if (rc == 0 && reordered) {
+        for (unsigned i = 0; i < 8; i++)
+            order[i] = (unsigned char)((uint64_t)position >> (8 * i));
+        rc = h5ck_hdf5_attr_put_dtype(dataset, w->schema->at_order, H5CKPT_DTYPE_INT64, 0, NULL, order, w->err);
+    }
+    return rc;
+}
+
+/* Where the elements go, and where the header is, for the digest. */
+static int plan_move(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link)
+{
+    H5L_info_t info;
+    haddr_t at = H5Dget_offset(dataset);
+    if (t->info.nbytes == 0)
+        return 0;
+    if (at == HADDR_UNDEF || H5Lget_info(group, link, &info, H5P_DEFAULT) < 0)
+        return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
+    w->addresses[w->plan->move_count] = info.u.address;
+    return h5ck_plan_add_move(w->plan, t, w->file_index, at, w->err);
+}
+
+static int make_dataset(writer *w, hid_t group, const h5ckpt_tensor *t, const h5ck_hdf5_node *leaf, bool reordered,
+                        size_t position)
+{
+    hsize_t dims[H5CK_MAX_RANK];
+    for (size_t i = 0; i < t->info.rank; i++)
+        dims[i] = t->info.shape[i];
+    hid_t space = t->info.rank ? H5Screate_simple((int)t->info.rank, dims, NULL) : H5Screate(H5S_SCALAR);
+    hid_t dataset =
+        H5Dcreate2(group, leaf->leaf, type_of(w, t->info.dtype), space, w->link_list, w->dataset_list, H5P_DEFAULT);
+    int rc = dataset < 0 ? h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot create a dataset")
+                         : put_dataset_attrs(w, dataset, t, leaf, reordered, position);
+    if (rc == 0)
+        rc = plan_move(w, group, dataset, t, leaf->leaf);
+    h5ck_hdf5_close(dataset);
+    h5ck_hdf5_close(space);
+    return rc ? h5ck_err_where(w->err, rc, NULL, t->info.name) : 0;
+}
+
+/* The groups that are open: those of the dataset made last, outermost first. */
+typedef struct open_groups {
+    struct {
+        const h5ck_hdf5_node *node;
+        hid_t id;
+    } * at;
+    unsigned depth;
+    hid_t base;
+} open_groups;
+
+static void pop_group(open_groups *g)
+{
+    h5ck_hdf5_close(g->at[--g->depth].id);
+}
+
+static hid_t top_group(const open_groups *g)
+{
+    return g->depth ? g->at[g->depth - 1].id : g->base;
+}
+
+/* Opens the groups above a leaf, as far as they are not open from the leaf before. */
+static int enter_groups(writer *w, open_groups *g, h5ck_hdf5_node *leaf, h5ck_hdf5_node **chain)
+{
+    unsigned need = leaf->depth - 1;
+    for (h5ck_hdf5_node *n = leaf->parent; n; n = n->parent)
+        chain[n->depth - 1] = n;
+    while (g->depth > need || (g->depth && g->at[g->depth - 1].node != chain[g->depth - 1]))
+        pop_group(g);
+    while (g->depth < need) {
+        h5ck_hdf5_node *n = chain[g->depth];
+        hid_t id = n->made ? H5Gopen2(top_group(g), n->link, H5P_DEFAULT)
+                           : H5Gcreate2(top_group(g), n->link, w->link_list, w->group_list, H5P_DEFAULT);
+        if (id < 0)
+            return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot create a group");
+        n->made = true;
+        g->at[g->depth].node = n;
+        g->at[g->depth++].id = id;
+    }
+    return 0;
+}
+
+static int make_datasets(writer *w, hid_t base, const h5ckpt_tensors *dict, h5ck_arena *scratch)
+{
+    h5ck_hdf5_tree tree;
+    open_groups g = {.base = base};
+    int rc = h5ck_hdf5_tree_make(&dict->dict, w->schema->h5_separator, scratch, &tree, w->err);
+    if (rc)
+        return rc;
+    h5ck_hdf5_node **chain = h5ck_arena_zalloc(scratch, tree.depth + 1, sizeof *chain);
+    g.at = h5ck_arena_zalloc(scratch, tree.depth + 1, sizeof *g.at);
+    if (!chain || !g.at)
+        return h5ck_fail_nomem(w->err);
+    for (size_t i = 0; rc == 0 && i < dict->dict.count; i++) {
+        rc = enter_groups(w, &g, tree.leaves[i], chain);
+        if (rc == 0)
+            rc = make_dataset(w, top_group(&g), dict->dict.entries[i].value, tree.leaves[i], tree.reordered, i);
+    }
+    while (g.depth)
+        pop_group(&g);
+    return rc;
+}
+
+static hid_t make_group(writer *w, hid_t base, const char *link)
+{
+    hid_t id = H5Gcreate2(base, link, w->link_list, w->group_list, H5P_DEFAULT);
+    if (id < 0)
+        h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot create a group");
+    return id;
+}
+
+static int make_tensors(writer *w, const char *link, const h5ckpt_tensors *dict)
+{
+    h5ck_arena scratch = {NULL};
+    hid_t group = make_group(w, w->file, link);
+    int rc = group < 0 ? H5CKPT_SYSTEM : make_datasets(w, group, dict, &scratch);
+    h5ck_hdf5_close(group);
+    h5ck_arena_free(&scratch);
+    return rc;
+}
+
+static int make_decay(writer *w, hid_t base, const h5ckpt_decay *decay, h5ck_arena *scratch)
+{
+    const h5ck_hdf5_names names = h5ck_fmt_hdf5_names(w->schema);
+    const char *link = h5ck_hdf5_name_encode(decay->info.name, NULL, NULL, scratch);
+    hid_t group = link ? make_group(w, base, link) : -1;
+    int rc = !link ? h5ck_fail_nomem(w->err) : H5CKPT_SYSTEM;
+    if (group >= 0)
+        rc = h5ck_hdf5_value_write(group, &names, decay->info.value->as.object, w->err);
+    h5ck_hdf5_close(group);
+    return rc ? h5ck_err_where(w->err, rc, NULL, decay->info.name) : 0;
+}
+
+static int make_decays(writer *w, const h5ckpt_decays *decays)
+{
+    h5ck_arena scratch = {NULL};
+    hid_t group = make_group(w, w->file, w->schema->h5_optimizers);
+    int rc = group < 0 ? H5CKPT_SYSTEM : 0;
+    for (size_t i = 0; rc == 0 && i < decays->dict.count; i++)
+        rc = make_decay(w, group, decays->dict.entries[i].value, &scratch);
+    h5ck_hdf5_close(group);
+    h5ck_arena_free(&scratch);
+    return rc;
+}
+
+static int put_root_attrs(writer *w, const h5ckpt_value *metadata)
+{
+    const char *const reserved[] = {w->schema->at_version, w->schema->at_schema, NULL};
+    const unsigned char version[8] = {H5CK_HDF5_VERSION};
+    h5ck_arena scratch = {NULL};
+    int rc = h5ck_hdf5_attr_put_dtype(w->file, w->schema->at_version, H5CKPT_DTYPE_INT64, 0, NULL, version, w->err);
+    if (rc == 0)
+        rc = h5ck_hdf5_attr_put_text(w->file, w->schema->at_schema, w->schema->name, w->err);
+    for (size_t i = 0; rc == 0 && i < metadata->count; i++) {
+        const h5ckpt_field *f = &metadata->as.fields[i];
+        const char *name = h5ck_hdf5_name_encode(f->key.as.str, reserved, NULL, &scratch);
+        rc = name ? h5ck_hdf5_attr_put_text(w->file, name, f->value.as.str, w->err) : h5ck_fail_nomem(w->err);
+    }
+    h5ck_arena_free(&scratch);
+    return rc;
+}
+
+/* No times, space at once, never filled: the mover fills it. */
+static int make_lists(writer *w)
+{
+    w->dataset_list = H5Pcreate(H5P_DATASET_CREATE);
+    w->group_list = h5ck_hdf5_group_list();
+    w->link_list = h5ck_hdf5_link_list();
+    if (w->dataset_list < 0 || w->group_list < 0 || w->link_list < 0 ||
+        H5Pset_obj_track_times(w->dataset_list, false) < 0 ||
+        H5Pset_alloc_time(w->dataset_list, H5D_ALLOC_TIME_EARLY) < 0 ||
+        H5Pset_fill_time(w->dataset_list, H5D_FILL_TIME_NEVER) < 0)
+        return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot make HDF5's lists");
+    return 0;
+}
+
+static int make_skeleton(writer *w, const h5ckpt_state *state)
+{
+    int rc = make_lists(w);
+    if (rc == 0)
+        rc = put_root_attrs(w, &state->metadata);
+    if (rc == 0)
+        rc = make_tensors(w, w->schema->h5_parameters, &state->parameters);
+    if (rc == 0)
+        rc = make_decays(w, &state->decays);
+    if (rc == 0 && state->optimizer_state.dict.count)
+        rc = make_tensors(w, w->schema->h5_optimizer_state, &state->optimizer_state);
+    for (size_t i = 0; i < DTYPES; i++)
+        if (w->types[i] > 0)
+            h5ck_hdf5_close(w->types[i]);
+    h5ck_hdf5_close(w->dataset_list);
+    h5ck_hdf5_close(w->group_list);
+    h5ck_hdf5_close(w->link_list);
+    return rc;
+}
+
+static int put_digests(h5ck_plan *plan, hid_t file, h5ckpt_error **err)
+{
+    const haddr_t *addresses = plan->user;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < plan->move_count; i++) {
+        if (!*plan->moves[i].digest)
+            continue;
+        hid_t dataset = H5Oopen_by_addr(file, addresses[i]);
+        rc = dataset < 0 ? h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot open a new dataset again")
+                         : h5ck_hdf5_attr_put_text(dataset, plan->schema->at_digest, plan->moves[i].digest, err);
+        h5ck_hdf5_close(dataset);
+        if (rc)
+            h5ck_err_where(err, rc, NULL, plan->moves[i].tensor->info.name);
+    }
+    return rc;
+}
+
+static int finish(h5ck_plan *plan, h5ckpt_error **err)
+{
+    h5ck_hdf5_guard guard;
+    h5ck_hdf5_target file;
+    bool any = false;
+    for (size_t i = 0; i < plan->move_count; i++)
+        any |= *plan->moves[i].digest != 0;
+    if (!any)
+        return 0;
+    h5ck_hdf5_enter(&guard);
+    int rc = h5ck_hdf5_target_open(&file, plan->stage, plan->move_count, err);
+    if (rc == 0)
+        rc = put_digests(plan, file.id, err);
+    rc = h5ck_hdf5_target_close(&file, rc, err);
+    h5ck_hdf5_leave(&guard);
+    return rc;
+}
+
+int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error **err)
+{
+    writer w = {.plan = plan, .schema = plan->schema, .err = err, .file = -1};
+    const h5ck_plan_file file = {.exists = true};
+    size_t tensors = state->parameters.dict.count + state->optimizer_state.dict.count;
+    h5ck_hdf5_target target;
+    h5ck_hdf5_guard guard;
+    h5ck_fs_stat st;
+    plan->is_dir = false;
+    w.addresses = h5ck_arena_zalloc(&plan->arena, tensors, sizeof *w.addresses);
+    if (!w.addresses)
+        return h5ck_fail_nomem(err);
+    plan->user = w.addresses;
+    plan->finish = finish;
+    int rc = h5ck_plan_add_file(plan, &file, &w.file_index, err);
+    if (rc)
+        return rc;
+    h5ck_hdf5_enter(&guard);
+    rc = h5ck_hdf5_target_create(&target, plan->stage, tensors, err);
+    w.file = target.id;
+    if (rc == 0)
+        rc = make_skeleton(&w, state);
+    rc = h5ck_hdf5_target_close(&target, rc, err);
+    h5ck_hdf5_leave(&guard);
+    if (rc == 0)
+        rc = h5ck_fs_status(plan->stage, &st, err);
+    if (rc == 0)
+        plan->files[w.file_index].size = st.size;
+    return rc;
+}

@@ -1,0 +1,101 @@
+/* formats.c - THE table of formats, and how one is chosen: a source by its content, a target by its suffix. */
+#include "format/format.h"
+
+#include "base/buf.h"
+#include "base/fs.h"
+
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+static const h5ck_format *const table[] = {
+    &h5ck_fmt_paddle_dir,
+    &h5ck_fmt_hdf5,
+};
+
+enum { ROWS = sizeof table / sizeof *table, HEAD = 4096 };
+
+const h5ck_format *h5ck_format_at(size_t i)
+{
+    return i < ROWS ? table[i] : NULL;
+}
+
+const h5ckpt_format_info *h5ckpt_format_at(size_t i)
+{
+    return i < ROWS ? &table[i]->info : NULL;
+}
+
+static int fail_listing(h5ckpt_error **err, int code, const char *before, const char *found)
+{
+    h5ck_buf names = H5CK_BUF_INIT;
+    for (size_t i = 0; i < ROWS; i++)
+        h5ck_buf_printf(&names, "%s%s", i ? ", " : "", table[i]->info.name);
+    const char *text = h5ck_buf_cstr(&names);
+    h5ck_fail(err, code, "%s%s, found %s", before, text ? text : "", found);
+    h5ck_buf_free(&names);
+    return code;
+}
+
+int h5ck_format_by_name(const char *name, const h5ck_format **format, h5ckpt_error **err)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (strcmp(table[i]->info.name, name) == 0) {
+            *format = table[i];
+            return 0;
+        }
+    return fail_listing(err, H5CKPT_USAGE, "expected a format of: ", name);
+}
+
+static int choose(const h5ck_probe *probe, const h5ck_format **format, h5ckpt_error **err)
+{
+    *format = NULL;
+    for (size_t i = 0; i < ROWS; i++) {
+        if (!table[i]->probe(probe))
+            continue;
+        if (*format)
+            return h5ck_fail(err, H5CKPT_USAGE, "both %s and %s by its content; say which with --from",
+                             (*format)->info.name, table[i]->info.name);
+        *format = table[i];
+    }
+    return *format ? 0 : fail_listing(err, H5CKPT_INVALID, "expected the content of: ", "none of them");
+}
+
+int h5ck_format_of_source(const char *path, const h5ck_format **format, h5ckpt_error **err)
+{
+    h5ck_fs_stat st;
+    unsigned char head[HEAD];
+    h5ck_probe probe = {.path = path, .fd = -1, .head = head};
+    int rc = h5ck_fs_status(path, &st, err);
+    if (rc)
+        return rc;
+    probe.is_dir = st.is_dir;
+    if (!st.is_dir) {
+        h5ck_file f;
+        if ((rc = h5ck_fs_open_source(path, NULL, &f, &probe.fd, err)))
+            return rc;
+        probe.size = f.size;
+        probe.head_len = f.size < HEAD ? (size_t)f.size : HEAD;
+        rc = h5ck_fs_pread(probe.fd, head, probe.head_len, 0, err);
+    }
+    if (rc == 0)
+        rc = choose(&probe, format, err);
+    if (probe.fd >= 0)
+        close(probe.fd);
+    return rc ? h5ck_err_where(err, rc, path, NULL) : 0;
+}
+
+int h5ck_format_of_target(const char *path, const h5ck_format **format, h5ckpt_error **err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path; /* empty behind a trailing '/': a directory */
+    const char *dot = strrchr(name, '.');
+    const char *suffix = dot && dot != name ? dot : "";
+    for (size_t i = 0; i < ROWS; i++)
+        for (const char *const *s = table[i]->suffixes; *s; s++)
+            if (strcasecmp(*s, suffix) == 0) {
+                *format = table[i];
+                return 0;
+            }
+    fail_listing(err, H5CKPT_USAGE, "the suffix names no format; say one with --to: ", suffix);
+    return h5ck_err_where(err, H5CKPT_USAGE, path, NULL);
+}
