@@ -1,0 +1,79 @@
+/* cmd_convert - h5ckpt convert SRC DST. All the work is the library's; here are the options, the bar and the signals. */
+#include "progress.h"
+#include "term.h"
+#include "verbs.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Dies of the signal that stopped the conversion, as a shell expects. */
+static int stopped(int signal_number, h5ckpt_error *err)
+{
+    h5ckpt_error_free(err);
+    term_complain("interrupted: nothing was written");
+    fflush(stdout);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+    return H5CKPT_SYSTEM;
+}
+
+static int convert(cli_source *s, const char *from, const char *to)
+{
+    h5ckpt_error *err = NULL;
+    cli_source_ready(s);
+    s->options.progress = progress_report;
+    progress_start(!s->quiet);
+    int rc = h5ckpt_convert(from, to, &s->options, &err);
+    int signal_number = progress_end();
+    if (rc == H5CKPT_OK)
+        return rc;
+    if (signal_number && rc == H5CKPT_SYSTEM)
+        return stopped(signal_number, err);
+    return cli_fail(rc, err);
+}
+
+int cmd_convert(const cli_verb *self, int argc, char **argv)
+{
+    static const char *const digests[] = {"xxh3", "sha256", "none", NULL};
+    static const h5ckpt_digest digest_ids[] = {H5CKPT_DIGEST_XXH3, H5CKPT_DIGEST_SHA256, H5CKPT_DIGEST_NONE};
+    cli_source s = CLI_SOURCE_INIT;
+    cli_operands paths;
+    int code = H5CKPT_OK, digest = 0;
+    long jobs = 0;
+    const cli_option options[] = {
+        {.name = "to",
+         .argument = "FORMAT",
+         .help = "write DST as this format; by default its name tells",
+         .kind = CLI_STRING,
+         .to = &s.options.to},
+        {.name = "force",
+         .letter = 'f',
+         .help = "replace an existing DST, which stays until the new one is whole",
+         .kind = CLI_FLAG,
+         .to = &s.options.force},
+        {.name = "jobs",
+         .letter = 'j',
+         .argument = "N",
+         .help = "copy with N threads; by default one per core, at most 8",
+         .kind = CLI_NUMBER,
+         .to = &jobs,
+         .min = 1,
+         .max = 256},
+        {.name = "digest",
+         .argument = "xxh3|sha256|none",
+         .help = "of each tensor, into formats that hold it; xxh3 by default",
+         .kind = CLI_CHOICE,
+         .to = &digest,
+         .choices = digests},
+        {.name = "no-sync", .help = "do not wait until DST is on disk", .kind = CLI_FLAG, .to = &s.options.no_sync},
+        CLI_SOURCE_OPTIONS(s),
+        {.name = NULL}};
+    if (cli_parse(self, options, argc, argv, &paths, &code)) {
+        s.options.jobs = (int)jobs;
+        s.options.digest = digest_ids[digest];
+        code = convert(&s, paths.at[0], paths.at[1]);
+    }
+    cli_source_free(&s);
+    return code;
+}
