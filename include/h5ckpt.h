@@ -81,7 +81,7 @@ typedef enum h5ckpt_value_type {
     H5CKPT_BOOL,   /* as.i is 0 or 1 */
     H5CKPT_INT,    /* as.i */
     H5CKPT_FLOAT,  /* as.f */
-    H5CKPT_STR,    /* as.str: UTF-8, `count` bytes and a closing zero */
+    H5CKPT_STR,    /* as.str: UTF-8, `count` bytes (which may be zeros) and a closing zero */
     H5CKPT_BYTES,  /* as.bytes: `count` bytes */
     H5CKPT_BIGINT, /* as.bytes: an integer outside int64, two's complement, little-endian, `count` bytes */
     H5CKPT_LIST,   /* as.items: `count` values */
@@ -142,7 +142,8 @@ typedef struct h5ckpt_array {
 /* Plain data: read it in place, or build it with initializers and hand it to h5ckpt_state_add_decay, which copies it. */
 struct h5ckpt_value {
     h5ckpt_value_type type;
-    int python2; /* 1: was Python 2's `str` (type STR or BYTES) or `long` (type INT or BIGINT) */
+    unsigned char python2;  /* 1: was Python 2's `str` (type STR or BYTES) or `long` (type INT or BIGINT) */
+    unsigned char distinct; /* 1: a STR object of its own, though an equal one came before: a pickle tells them apart */
     size_t count;
     union {
         int64_t i;

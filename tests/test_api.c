@@ -200,6 +200,28 @@ static void real_directories_go_to_hdf5_and_come_back_byte_for_byte(void)
     CU_ASSERT_TRUE(test_same_tree(test_tmp("decays_direct"), test_tmp("decays_back")));
 }
 
+/* A pickle that tells two equal strings apart, and holds one with a zero byte, as CPython 3.7 wrote it. */
+static void pickles_of_unusual_strings_come_back_byte_for_byte(void)
+{
+    static const char pickle[] =
+        "\x80\x02"
+        "cpaddle.fluid.dygraph.learning_rate_scheduler\nCosineDecay\nq\0)\x81q\x01}q\x02("
+        "X\x05\0\0\0dtypeq\x03X\x07\0\0\0float32q\x04X\x04\0\0\0noteq\x05X\x07\0\0\0float32q\x06"
+        "X\x05\0\0\0againq\x07h\x06X\x04\0\0\0zeroq\x08X\x03\0\0\0a\0bq\x09ub.";
+    h5ckpt_error *err = NULL;
+    size_t n;
+    mkdir(test_tmp("strings"), 0777);
+    mkdir(test_tmp("strings/optimizers"), 0777);
+    test_write(test_tmp("strings/optimizers/None"), pickle, sizeof pickle - 1);
+    CU_ASSERT_EQUAL(h5ckpt_convert(test_tmp("strings"), test_tmp("strings.h5"), NULL, &err), 0);
+    CU_ASSERT_EQUAL(h5ckpt_convert(test_tmp("strings.h5"), test_tmp("strings_back"), NULL, &err), 0);
+    test_expect_none(&err);
+    unsigned char *back = test_read(test_tmp("strings_back/optimizers/None"), &n);
+    CU_ASSERT_EQUAL(n, sizeof pickle - 1);
+    CU_ASSERT_EQUAL(memcmp(back, pickle, n), 0);
+    free(back);
+}
+
 /* Units in the last place of float32 between two rates. */
 static int64_t ulps(double a, double b)
 {
@@ -442,6 +464,7 @@ int main(void)
         {"HDF5 tensors are mapped at 64 bytes", hdf5_tensors_are_mapped_at_64_bytes},
         {"real directories go to HDF5 and come back byte for byte",
          real_directories_go_to_hdf5_and_come_back_byte_for_byte},
+        {"pickles of unusual strings come back byte for byte", pickles_of_unusual_strings_come_back_byte_for_byte},
         {"rates are those of the real Paddle", rates_are_those_of_the_real_paddle},
         {"a target is not overwritten unless told", a_target_is_not_overwritten_unless_told},
         {"a failed conversion leaves the old target and nothing else",

@@ -138,6 +138,19 @@ static void what_is_no_value_is_refused(void)
     refuse_value(&loop, "nested deeper than 100");
 }
 
+static void a_str_may_hold_zeros_but_a_fields_name_may_not(void)
+{
+    h5ck_arena a = {NULL};
+    h5ckpt_value copy;
+    const h5ckpt_value zeros = {.type = H5CKPT_STR, .count = 3, .as.str = "a\0b"};
+    CU_ASSERT_EQUAL(h5ck_value_copy(&a, &zeros, &copy, NULL), 0);
+    CU_ASSERT_TRUE(h5ck_value_equal(&zeros, &copy));
+    const h5ckpt_field field = {zeros, h5ck_value_int(1)};
+    const h5ckpt_object object = {"m", "C", 1, &field};
+    refuse_value(&(h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = &object}, "without zero bytes");
+    h5ck_arena_free(&a);
+}
+
 static void numbers_of_every_kind_become_doubles(void)
 {
     static const struct {
@@ -293,6 +306,7 @@ int main(void)
         {"a copy is deep and equal", a_copy_is_deep_and_equal},
         {"types and signs are told apart", types_and_signs_are_told_apart},
         {"what is no value is refused", what_is_no_value_is_refused},
+        {"a str may hold zeros, but a field's name may not", a_str_may_hold_zeros_but_a_fields_name_may_not},
         {"numbers of every kind become doubles", numbers_of_every_kind_become_doubles},
         {"the validator refuses by each of its rules", the_validator_refuses_by_each_of_its_rules},
         {"a LoD leads nowhere outside", a_lod_leads_nowhere_outside},

@@ -600,7 +600,6 @@ static void refuses_what_is_no_plain_data(void)
         {P("X\1\0\0\0\xff."), 0, "expected UTF-8 (without surrogates) behind BINUNICODE"},
         {P("X\3\0\0\0\xed\xa0\x80."), 0, "expected UTF-8 (without surrogates)"},
         {P("\x8c\2\xc0\x80."), 0, "expected UTF-8 (without surrogates) behind SHORT_BINUNICODE"},
-        {P("X\3\0\0\0a\0b."), 0, "expected a str without zero bytes"},
         {P("V\\ud800\n."), 0, "no surrogates"},
         {P("V\\u12\n."), 0, "four or eight hexadecimal digits"},
         {P("V\\U00110000\n."), 0, "four or eight hexadecimal digits"},

@@ -34,6 +34,19 @@ bool h5ck_text_is_utf8(const char *s, size_t n)
     return true;
 }
 
+bool h5ck_text_is_utf8_with_zeros(const char *s, size_t n)
+{
+    while (n) {
+        const char *zero = memchr(s, 0, n);
+        size_t part = zero ? (size_t)(zero - s) : n, step = part + (zero != NULL);
+        if (!h5ck_text_is_utf8(s, part))
+            return false;
+        s += step;
+        n -= step;
+    }
+    return true;
+}
+
 /* Matches one pattern element (not '*') against byte c; returns the element's length, 0 for no match. */
 static size_t match_one(const char *p, char c)
 {

@@ -85,8 +85,9 @@ static h5ckpt_value text_value(const char *s, bool python2)
 
 static int text_to_value(reader *r, const h5ck_hdf5_attr *a, const marker *m, h5ckpt_value *v)
 {
-    if (a->rank == 0 && (is(m, "") || is(m, "unicode"))) {
+    if (a->rank == 0 && (is(m, "") || is(m, "unicode") || is(m, "distinct"))) {
         *v = text_value(a->texts[0], is(m, "unicode") ? false : r->python2);
+        v->distinct = is(m, "distinct");
         return 0;
     }
     if (a->rank != 1 || !(is(m, "") || is(m, "list") || is(m, "tuple")) || (m->letters && m->letter_count != a->count))

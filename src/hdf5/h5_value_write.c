@@ -45,7 +45,7 @@ static char letter(const writer *w, const h5ckpt_value *v)
     case H5CKPT_FLOAT:
         return 'f';
     case H5CKPT_STR:
-        return !is_plain_text(v) ? 0 : !v->python2 == !w->python2 ? 's' : 'u';
+        return !is_plain_text(v) || v->distinct ? 0 : !v->python2 == !w->python2 ? 's' : 'u';
     default:
         return 0;
     }
@@ -139,7 +139,7 @@ static int put_text(writer *w, const slot *s, const h5ckpt_value *v)
     if (!is_plain_text(v))
         return put_bytes(w, s, v->as.str, v->count, odd ? "unicode" : "str");
     int rc = h5ck_hdf5_attr_put(s->group, s->name, w->text, 0, NULL, &v->as.str, w->err);
-    return rc ? rc : put_marker(w, s->group, s->name, odd ? "unicode" : NULL, s->other_key);
+    return rc ? rc : put_marker(w, s->group, s->name, odd ? "unicode" : v->distinct ? "distinct" : NULL, s->other_key);
 }
 
 static int put_array(writer *w, const slot *s, const h5ckpt_array *a)

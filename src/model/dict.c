@@ -59,6 +59,15 @@ h5ck_dict_result h5ck_dict_add(h5ck_dict *d, const char *key, void *value)
     return H5CK_DICT_ADDED;
 }
 
+bool h5ck_dict_set(h5ck_dict *d, const char *key, void *value)
+{
+    uint32_t slot = d->count ? *slot_of(d, key, hash_of(key)) : 0;
+    if (slot == 0)
+        return h5ck_dict_add(d, key, value) == H5CK_DICT_ADDED;
+    d->entries[slot - 1].value = value;
+    return true;
+}
+
 void *h5ck_dict_get(const h5ck_dict *d, const char *key)
 {
     if (d->count == 0)

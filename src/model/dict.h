@@ -25,7 +25,9 @@ typedef struct h5ck_dict {
 typedef enum h5ck_dict_result { H5CK_DICT_ADDED, H5CK_DICT_EXISTS, H5CK_DICT_NOMEM } h5ck_dict_result;
 
 h5ck_dict_result h5ck_dict_add(h5ck_dict *d, const char *key, void *value);
-void *h5ck_dict_get(const h5ck_dict *d, const char *key); /* NULL where it is not */
+/* Gives a key a new value, whether it is there or not; a key that is there stays at its place. */
+bool h5ck_dict_set(h5ck_dict *d, const char *key, void *value); /* false when out of memory */
+void *h5ck_dict_get(const h5ck_dict *d, const char *key);       /* NULL where it is not */
 void h5ck_dict_free(h5ck_dict *d);
 
 #endif

@@ -23,6 +23,8 @@ static int copy_fields(h5ck_arena *arena, const h5ckpt_field *from, size_t count
         if (string_keys ? t != H5CKPT_STR : t == H5CKPT_LIST || t == H5CKPT_DICT)
             return h5ck_fail(err, H5CKPT_INVALID, "expected %s as a key, found %s",
                              string_keys ? "str" : "a hashable value", h5ck_value_type_name(&from[i].key));
+        if (string_keys && (!from[i].key.as.str || memchr(from[i].key.as.str, 0, from[i].key.count)))
+            return h5ck_fail(err, H5CKPT_INVALID, "expected a field's name without zero bytes, found one with some");
         int rc = copy(arena, &from[i].key, &fields[i].key, depth, err);
         if (rc == 0)
             rc = copy(arena, &from[i].value, &fields[i].value, depth, err);
@@ -103,8 +105,8 @@ static int copy(h5ck_arena *arena, const h5ckpt_value *from, h5ckpt_value *to, i
         to->as.i = from->as.i != 0;
         return 0;
     case H5CKPT_STR:
-        if (!from->as.str || !h5ck_text_is_utf8(from->as.str, from->count))
-            return h5ck_fail(err, H5CKPT_INVALID, "a str that is not UTF-8 without zero bytes");
+        if (!from->as.str || !h5ck_text_is_utf8_with_zeros(from->as.str, from->count))
+            return h5ck_fail(err, H5CKPT_INVALID, "a str that is not UTF-8");
         to->as.str = h5ck_arena_strndup(arena, from->as.str, from->count);
         return to->as.str ? 0 : h5ck_fail_nomem(err);
     case H5CKPT_BYTES:

@@ -70,22 +70,37 @@ int h5ck_pickle_keep(h5ck_pickle_build *b, h5ck_pickle_node *n)
     return decode_into(b, n, text->u.data, text->count, h5ck_pickle_latin1, H5CK_NODE_BYTES);
 }
 
+/* CPython writes a str once for each object: most equal ones are one object (names are interned), but not all. Notes
+ * where one is not the object that an equal one before it was. */
+static int tell_apart(h5ck_pickle_build *b, const h5ck_pickle_node *n, h5ckpt_value *value)
+{
+    const char *text = (const char *)n->u.data;
+    if (memchr(text, 0, n->count))
+        return 0;
+    const h5ck_pickle_node **latest = h5ck_dict_get(&b->texts, text);
+    if (!latest) {
+        latest = h5ck_arena_memdup(&b->g->arena, &n, sizeof n);
+        return latest && h5ck_dict_add(&b->texts, text, latest) != H5CK_DICT_NOMEM ? 0 : h5ck_fail_nomem(b->err);
+    }
+    value->distinct = *latest != n;
+    *latest = n;
+    return 0;
+}
+
 static int make_string(h5ck_pickle_build *b, h5ck_pickle_node *n, h5ckpt_value *value)
 {
     int rc = h5ck_pickle_keep(b, n);
     if (rc)
         return rc;
-    bool text = (n->kind == H5CK_NODE_TEXT || n->kind == H5CK_NODE_STR2) &&
-                h5ck_text_is_utf8((const char *)n->u.data, n->count);
-    if (n->kind == H5CK_NODE_TEXT && !text) /* the machine checked that it is UTF-8 */
-        return h5ck_fail_at(b->err, n->at, "expected a str without zero bytes, found one");
+    bool text = n->kind == H5CK_NODE_TEXT || /* the machine checked that it is UTF-8 */
+                (n->kind == H5CK_NODE_STR2 && h5ck_text_is_utf8((const char *)n->u.data, n->count));
     *value = (h5ckpt_value){.type = text                          ? H5CKPT_STR
                                     : n->kind == H5CK_NODE_BIGINT ? H5CKPT_BIGINT
                                                                   : H5CKPT_BYTES,
                             .count = n->count,
                             .as.bytes = n->u.data};
     value->python2 = n->kind == H5CK_NODE_STR2;
-    return 0;
+    return n->kind == H5CK_NODE_TEXT && !b->g->python2 ? tell_apart(b, n, value) : 0;
 }
 
 static int make_items(h5ck_pickle_build *b, const h5ck_pickle_node *n, int depth, h5ckpt_value *value)
@@ -115,6 +130,11 @@ static bool is_hashable(const h5ckpt_value *key)
     return true;
 }
 
+static bool is_field_name(const h5ckpt_value *key)
+{
+    return key->type == H5CKPT_STR && !memchr(key->as.str, 0, key->count);
+}
+
 static int make_fields(h5ck_pickle_build *b, const h5ck_pickle_node *n, int depth, bool string_keys,
                        const h5ckpt_field **result, size_t *result_count)
 {
@@ -130,7 +150,7 @@ static int make_fields(h5ck_pickle_build *b, const h5ck_pickle_node *n, int dept
         int rc = make(b, n->u.items[2 * i], depth + 1, &fields[i].key);
         if (rc)
             return rc;
-        if (string_keys ? fields[i].key.type != H5CKPT_STR : !is_hashable(&fields[i].key))
+        if (string_keys ? !is_field_name(&fields[i].key) : !is_hashable(&fields[i].key))
             return h5ck_fail_at(b->err, h5ck_pickle_offset(b, key), "expected %s as a key, found %s",
                                 string_keys ? "the name of a field" : "a hashable value",
                                 h5ck_value_type_name(&fields[i].key));
@@ -286,5 +306,6 @@ static int check_globals(h5ck_pickle_build *b)
 int h5ck_pickle_make(h5ck_pickle_build *b, uint32_t root, h5ckpt_value *value)
 {
     int rc = make(b, root, 0, value);
+    h5ck_dict_free(&b->texts);
     return rc ? rc : check_globals(b);
 }

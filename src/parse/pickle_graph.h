@@ -11,6 +11,7 @@
 #define H5CK_PARSE_PICKLE_GRAPH_H
 
 #include "base/arena.h"
+#include "model/dict.h"
 #include "parse/pickle.h"
 #include "parse/pickle_ops.h"
 
@@ -121,6 +122,7 @@ typedef struct h5ck_pickle_build {
     const h5ck_pickle_policy *policy;
     h5ck_arena *arena;    /* of the value */
     size_t values, bytes; /* made so far */
+    h5ck_dict texts;      /* text -> the node that it was last */
     uint64_t at;          /* offset of the last value begun */
     h5ckpt_error **err;
 } h5ck_pickle_build;

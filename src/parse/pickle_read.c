@@ -13,6 +13,7 @@
  * writes in protocol 0.
  */
 #include "base/le.h"
+#include "base/text.h"
 #include "parse/pickle_graph.h"
 #include "parse/pickle_text.h"
 
@@ -297,7 +298,7 @@ static int push_data(machine *m, const h5ck_pickle_item *it, h5ck_pickle_kind ki
 
 static int op_text(machine *m, const h5ck_pickle_item *it)
 {
-    if (!h5ck_pickle_is_utf8(it->data, it->len))
+    if (!h5ck_text_is_utf8_with_zeros((const char *)it->data, it->len))
         return h5ck_fail_at(m->err, it->at, "expected UTF-8 (without surrogates) behind %s, found other bytes",
                             it->op->name);
     return push_data(m, it, H5CK_NODE_TEXT);

@@ -14,19 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool h5ck_pickle_is_utf8(const unsigned char *s, size_t n)
-{
-    while (n) {
-        const unsigned char *zero = memchr(s, 0, n);
-        size_t part = zero ? (size_t)(zero - s) : n;
-        if (!h5ck_text_is_utf8((const char *)s, part))
-            return false;
-        s += part + (zero != NULL);
-        n -= part + (zero != NULL);
-    }
-    return true;
-}
-
 static int hex_digit(unsigned char c)
 {
     if (c >= '0' && c <= '9')

@@ -12,9 +12,6 @@
 /* As CPython by default: a longer decimal number is refused, for converting it takes the square of its length. */
 enum { H5CK_PICKLE_DIGITS = 4300, H5CK_PICKLE_BIGINT = 1800 /* bytes that hold as many digits */ };
 
-/* Well-formed UTF-8, in which zero bytes are allowed. */
-bool h5ck_pickle_is_utf8(const unsigned char *s, size_t n);
-
 /* Decoders. Each returns the number of bytes decoded, or SIZE_MAX for text that is not of the form; `out` NULL: counts
  * and checks only. */
 size_t h5ck_pickle_unquote(const unsigned char *s, size_t n, unsigned char *out);    /* of STRING: 'a\x00b' or "..." */

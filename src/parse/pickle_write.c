@@ -78,7 +78,7 @@ static bool recall(writer *w, uint32_t number)
 
 static int remember(writer *w, h5ck_dict *memo, const char *key)
 {
-    return h5ck_dict_add(memo, key, (void *)(uintptr_t)memoize(w)) == H5CK_DICT_NOMEM ? h5ck_fail_nomem(w->err) : 0;
+    return h5ck_dict_set(memo, key, (void *)(uintptr_t)memoize(w)) ? 0 : h5ck_fail_nomem(w->err);
 }
 
 static uint32_t find(const h5ck_dict *memo, const char *key)
@@ -155,6 +155,21 @@ static int put_text(writer *w, const char *s, size_t len)
         return 0;
     int rc = put_new_text(w, s, len);
     return rc ? rc : remember(w, &w->texts, s);
+}
+
+/* Text with zeros in it is no key of the memo; a distinct one takes the place of its equal in it. */
+static int put_text_value(writer *w, const h5ckpt_value *v)
+{
+    bool zeros = memchr(v->as.str, 0, v->count) != NULL;
+    if (!zeros && !v->distinct)
+        return put_text(w, v->as.str, v->count);
+    int rc = put_new_text(w, v->as.str, v->count);
+    if (rc)
+        return rc;
+    if (!zeros)
+        return remember(w, &w->texts, v->as.str);
+    memoize(w);
+    return 0;
 }
 
 static int put_str(writer *w, const char *s, size_t len)
@@ -486,7 +501,7 @@ static int put_value(writer *w, const h5ckpt_value *v, int depth)
         put_float(w, v->as.f);
         return 0;
     case H5CKPT_STR:
-        return v->python2 ? put_str(w, v->as.str, v->count) : put_text(w, v->as.str, v->count);
+        return v->python2 ? put_str(w, v->as.str, v->count) : put_text_value(w, v);
     case H5CKPT_BYTES:
         return v->python2 ? put_raw_str(w, v->as.bytes, v->count) : put_bytes(w, v->as.bytes, v->count);
     case H5CKPT_BIGINT:
