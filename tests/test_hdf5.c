@@ -14,7 +14,11 @@
 #include <unistd.h>
 
 /* For the address sanitizer: libhdf5 1.10.8 loses some memory where a damaged file makes it fail. Ours is still watched. */
-const char *__lsan_default_suppressions(void);
+#if defined(__GNUC__)
+__attribute__((visibility("default"))) /* the sanitizer looks for it by name */
+#endif
+const char *
+__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libhdf5\n";

@@ -261,7 +261,7 @@ static void metadata_is_set_and_set_again(void)
 {
     h5ckpt_state *s = h5ckpt_state_new();
     h5ckpt_error *err = NULL;
-    char key[8];
+    char key[16];
     for (int i = 0; i < 50; i++) {
         snprintf(key, sizeof key, "k%d", i);
         CU_ASSERT_EQUAL(h5ck_state_set_metadata(s, key, "old", &err), 0);

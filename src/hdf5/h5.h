@@ -33,8 +33,8 @@ int h5ck_hdf5_fail(h5ckpt_error **err, int code, const char *what);
 
 /* Opens the file that `file` (filled by h5ck_fs_open_source, open at `fd`) describes, for reading. */
 int h5ck_hdf5_open(const char *path, int fd, hid_t *id, h5ckpt_error **err);
-/* The access list of a file being written, suited to some `datasets` datasets. A new id, or negative. */
-hid_t h5ck_hdf5_write_list(size_t datasets);
+/* The access list of a file being written. A new id, or negative. */
+hid_t h5ck_hdf5_write_list(void);
 /* Makes a file or group creation list track the order of attributes and, where asked, of links. Negative on failure. */
 int h5ck_hdf5_track_order(hid_t list, bool links);
 
@@ -52,10 +52,12 @@ void h5ck_hdf5_close(hid_t id);
 typedef struct h5ck_hdf5_target {
     int fd;
     hid_t id;          /* for libhdf5's calls */
+    hid_t driver;      /* its registration */
+    uint64_t block;    /* bytes of metadata that are put together */
     h5ckpt_error *err; /* the first failure of the system */
 } h5ck_hdf5_target;
 
-/* Creates `path`, which must not exist; opens such a file again. The target must not move until it is closed, which the
+/* Creates `path`, which must not exist, for some `datasets` datasets; opens such a file again. The target must not move until it is closed, which the
  * caller does also where these fail. */
 int h5ck_hdf5_target_create(h5ck_hdf5_target *target, const char *path, size_t datasets, h5ckpt_error **err);
 int h5ck_hdf5_target_open(h5ck_hdf5_target *target, const char *path, size_t datasets, h5ckpt_error **err);

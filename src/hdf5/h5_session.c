@@ -115,15 +115,10 @@ static hid_t access_list(void)
     return list;
 }
 
-/* Each tensor begins at 64 bytes; metadata is put together in blocks that suit the number of datasets. */
-hid_t h5ck_hdf5_write_list(size_t datasets)
+hid_t h5ck_hdf5_write_list(void)
 {
     hid_t list = access_list();
-    hsize_t block = 2048;
-    while (block < (1u << 20) && block / 512 < datasets)
-        block *= 2;
-    if (list >= 0 && (H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||
-                      H5Pset_alignment(list, 1, 64) < 0 || H5Pset_meta_block_size(list, block) < 0)) {
+    if (list >= 0 && H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0) {
         H5Pclose(list);
         return -1;
     }
