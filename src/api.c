@@ -98,6 +98,29 @@ static int filter(h5ck_dict *dict, const h5ckpt_options *o, h5ckpt_error **err)
     return 0;
 }
 
+static void close_state(void *state)
+{
+    h5ckpt_state_free(state);
+}
+
+/* The name rules of a schema map another layout onto its own: they do not apply to what it has mapped already. Where they
+ * do, *state becomes the mapped one, which takes the other along. */
+static int map_names(h5ckpt_state **state, const h5ck_log *log, h5ckpt_error **err)
+{
+    h5ckpt_state *from = *state, *to;
+    const h5ck_schema *s = from->schema;
+    if (s->rule_count == 0 || (from->written_by && strcmp(from->written_by, s->name) == 0))
+        return 0;
+    int rc = h5ck_schema_apply_rules(s, from, &to, log, err);
+    if (rc)
+        return rc;
+    *state = to;
+    to->schema = s;
+    to->mapped = true;
+    rc = h5ck_state_on_close(to, close_state, from, err);
+    return rc ? rc : h5ck_complete_decays(to, err);
+}
+
 static int fill(h5ckpt_state *state, const char *path, const h5ckpt_options *o, h5ckpt_error **err)
 {
     h5ck_schema *schema;
@@ -112,14 +135,17 @@ static int fill(h5ckpt_state *state, const char *path, const h5ckpt_options *o, 
         rc = h5ck_err_where(err, state->format->read(path, state, &log, err), path, NULL);
     if (rc == 0)
         rc = h5ck_err_where(err, h5ck_complete_decays(state, err), path, NULL);
-    if (rc == 0 && (o->include || o->exclude)) {
-        rc = filter(&state->parameters.dict, o, err);
-        if (rc == 0)
-            rc = filter(&state->optimizer_state.dict, o, err);
-        if (rc == 0)
-            rc = filter(&state->decays.dict, o, err);
-    }
     return rc;
+}
+
+static int choose(h5ckpt_state *state, const h5ckpt_options *o, h5ckpt_error **err)
+{
+    if (!o->include && !o->exclude)
+        return 0;
+    int rc = filter(&state->parameters.dict, o, err);
+    if (rc == 0)
+        rc = filter(&state->optimizer_state.dict, o, err);
+    return rc ? rc : filter(&state->decays.dict, o, err);
 }
 
 h5ckpt_state *h5ckpt_state_open(const char *path, const h5ckpt_options *options, h5ckpt_error **err)
@@ -129,14 +155,17 @@ h5ckpt_state *h5ckpt_state_open(const char *path, const h5ckpt_options *options,
         h5ck_fail(err, H5CKPT_USAGE, "expected the path of a checkpoint, found none");
         return NULL;
     }
+    const h5ck_log log = h5ck_options_log(&o);
     h5ckpt_state *state = h5ckpt_state_new();
-    if (!state)
-        h5ck_fail_nomem(err);
-    else if (fill(state, path, &o, err)) {
-        h5ckpt_state_free(state);
-        state = NULL;
-    }
-    return state;
+    int rc = state ? fill(state, path, &o, err) : h5ck_fail_nomem(err);
+    if (rc == 0)
+        rc = h5ck_err_where(err, map_names(&state, &log, err), path, NULL);
+    if (rc == 0)
+        rc = choose(state, &o, err);
+    if (rc == 0)
+        return state;
+    h5ckpt_state_free(state);
+    return NULL;
 }
 
 const char *h5ckpt_state_format(const h5ckpt_state *state)
@@ -285,7 +314,9 @@ char *h5ckpt_explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, con
         rc = h5ck_fail(err, H5CKPT_USAGE, "expected either a tensor or a decay to explain");
     if (rc == 0 && decay)
         explain_class(decay, &out);
-    if (rc == 0 && state->format && state->format->explain)
+    if (rc == 0 && state->mapped)
+        h5ck_buf_printf(&out, "read through the name rules of the schema '%s'\n", state->schema->name);
+    else if (rc == 0 && state->format && state->format->explain)
         rc = state->format->explain(state, tensor, decay, &out, err);
     else if (rc == 0)
         h5ck_buf_str(&out, "in the caller's memory\n");

@@ -148,32 +148,17 @@ int h5ckpt_save_persistables(const h5ckpt_tensors *parameters, const char *dirna
 
 /* ---- Converting ---- */
 
-/* The name rules of a schema map another layout onto its own: they do not apply to what it has mapped already. */
-static int apply_rules(const h5ckpt_state *state, const h5ckpt_options *o, h5ckpt_state **mapped, h5ckpt_error **err)
-{
-    const h5ck_schema *s = state->schema;
-    const h5ck_log log = h5ck_options_log(o);
-    *mapped = NULL;
-    if (s->rule_count == 0 || (state->written_by && strcmp(state->written_by, s->name) == 0))
-        return 0;
-    int rc = h5ck_schema_apply_rules(s, state, mapped, &log, err);
-    return rc;
-}
-
 int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options *options, h5ckpt_error **err)
 {
     const h5ckpt_options o = h5ck_options_complete(options);
     h5ckpt_error *own = NULL, **e = err ? err : &own;
-    h5ckpt_state *state = NULL, *mapped = NULL;
+    h5ckpt_state *state = NULL;
     int rc = source && target ? check_apart(source, target, e)
                               : h5ck_fail(e, H5CKPT_USAGE, "expected a source and a target");
     if (rc == 0 && !(state = h5ckpt_state_open(source, &o, e)))
         rc = *e ? (int)(*e)->code : H5CKPT_SYSTEM;
     if (rc == 0)
-        rc = apply_rules(state, &o, &mapped, e);
-    if (rc == 0)
-        rc = h5ck_write(mapped ? mapped : state, target, state->schema, &o, e);
-    h5ckpt_state_free(mapped);
+        rc = h5ck_write(state, target, state->schema, &o, e);
     h5ckpt_state_free(state);
     h5ckpt_error_free(own);
     return rc;

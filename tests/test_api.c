@@ -401,6 +401,36 @@ static void include_and_exclude_choose_by_name(void)
     h5ckpt_state_free(s);
 }
 
+/* What a schema's rules made is read back by the same schema as it is: they would not be their own inverse. */
+static void name_rules_run_once(void)
+{
+    static const char rules[] = "schema: torchlike\nextends: paddle\nrules:\n"
+                                "  - {match: '^mlp/MLP_0/FC_([0-9]+)\\.w_0$', rename: 'weight\\1', transpose: true}\n"
+                                "  - {match: 'weight', rename: 'again'}\n  - {match: '\\.b_0$', drop: true}\n";
+    h5ckpt_error *err = NULL;
+    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
+    test_write(test_tmp("rules.yaml"), rules, sizeof rules - 1);
+    o.schema = test_tmp("rules.yaml");
+    CU_ASSERT_EQUAL(h5ckpt_convert(test_fixture("seed_mlp"), test_tmp("ruled.h5"), &o, &err), 0);
+    test_expect_none(&err);
+    const char *const sources[] = {test_fixture("seed_mlp"), test_tmp("ruled.h5")};
+    for (size_t i = 0; i < 2; i++) {
+        h5ckpt_state *s = h5ckpt_state_open(sources[i], &o, &err);
+        test_expect_none(&err);
+        CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 1);
+        const h5ckpt_tensor *w = h5ckpt_tensors_get(h5ckpt_state_parameters(s), "weight0");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(w);
+        CU_ASSERT_EQUAL(h5ckpt_tensor_get_info(w)->shape[0], 10);
+        const h5ckpt_decay *d = h5ckpt_decays_get(h5ckpt_state_decays(s), "None");
+        double rate;
+        CU_ASSERT_EQUAL(h5ckpt_decay_rates(d, 1, &rate, &err), 0);
+        char *text = h5ckpt_explain(s, w, NULL, &err);
+        CU_ASSERT_PTR_NOT_NULL(text);
+        free(text);
+        h5ckpt_state_free(s);
+    }
+}
+
 static void wrong_calls_are_usage_errors(void)
 {
     h5ckpt_error *err = NULL;
@@ -474,6 +504,7 @@ int main(void)
         {"force replaces a save directory but no other folder", force_replaces_a_save_directory_but_no_other_folder},
         {"a link stays and what it leads to is replaced", a_link_stays_and_what_it_leads_to_is_replaced},
         {"include and exclude choose by name", include_and_exclude_choose_by_name},
+        {"name rules run once", name_rules_run_once},
         {"wrong calls are usage errors", wrong_calls_are_usage_errors},
         {"an options struct of an older caller is understood", an_options_struct_of_an_older_caller_is_understood},
         {"a decay must be one", a_decay_must_be_one},

@@ -312,11 +312,6 @@ static int carry_over(applying *p, const h5ckpt_state *from)
     for (size_t i = 0; rc == 0 && i < h5ckpt_decays_count(&from->decays); i++) {
         const h5ckpt_decay *d = h5ckpt_decays_at(&from->decays, i);
         rc = h5ck_state_add_decay(p->to, d->info.name, d->info.value, d->class_spec, d->file, p->err);
-        if (rc == 0) {
-            h5ckpt_decay *added = h5ck_dict_get(&p->to->decays.dict, d->info.name);
-            added->info.doc = d->info.doc;
-            added->info.has_rates = d->info.has_rates;
-        }
     }
     for (size_t i = 0; rc == 0 && i < from->metadata.count; i++) {
         const h5ckpt_field *f = &from->metadata.as.fields[i];

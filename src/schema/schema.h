@@ -128,7 +128,7 @@ int h5ck_schema_check_object(void *schema, const h5ckpt_object *object, h5ckpt_e
 /* ---- rules.c ---- */
 
 /* Applies the name rules to a state's parameters: a new state with renamed, dropped, transposed and cast tensors; the
- * rest is carried over as it is. Tensors' extents and decays borrow from `from`, which must outlive it. Where the
+ * rest is carried over as it is; the decays' descriptions are for the caller to complete. Tensors' extents and decays borrow from `from`, which must outlive it. Where the
  * schema has no rules *to is NULL. Two parameters of one new name are H5CKPT_USAGE, and so is a rule that cannot be
  * carried out (a transposed LoD tensor, complex numbers cast to real ones). A value that its new type cannot hold shows
  * when it is read: H5CKPT_INVALID. */
