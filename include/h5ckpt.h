@@ -18,12 +18,15 @@
  *   Return codes  Every call that can fail returns an h5ckpt_code (0 is success) or NULL, and fills *err.
  *   Errors        Pass the address of a NULL h5ckpt_error pointer, or NULL for no details. The library sets it at most
  *                 once, to the first error; the caller frees it with h5ckpt_error_free.
+ *   NULL          Pointers must not be NULL unless it is said. But what a look-up did not find may be passed on: it is an
+ *                 H5CKPT_USAGE error where there is an `err`, and nothing (0, NULL) in look-ups.
  *   Strings       UTF-8, zero-terminated. Names never hold a zero byte.
  *   Ownership     Stated at each call. "Borrowed from X" means: do not free it; valid until X is freed.
  *   Threads       Any number of threads may read one state, its dictionaries, tensors and decays at once; building or
  *                 freeing a state takes one thread at a time. Calls on different states are independent. HDF5 is used
  *                 under a lock of h5ckpt's own: a host that calls a libhdf5 built without thread safety from another
- *                 thread must keep its calls apart from h5ckpt's.
+ *                 thread must keep its calls apart from h5ckpt's. After a damaged HDF5 file libhdf5's printing of errors
+ *                 is off while the process ends, for it would print of its own accord then.
  *   Manners       No global state that a caller could notice, no printing, no exit, no signal handlers, no locale.
  *   Mapped files  Tensor data of an uncompressed file is the file itself, mapped read-only. A file that another process
  *                 shortens while it is mapped raises SIGBUS in whoever touches the lost pages, as with any mapping;
@@ -266,16 +269,13 @@ typedef struct h5ckpt_options {
     void *note_user;
 } h5ckpt_options;
 
-#define H5CKPT_OPTIONS_INIT                                                                                            \
-    {                                                                                                                  \
-        .size = sizeof(h5ckpt_options)                                                                                 \
-    }
+#define H5CKPT_OPTIONS_INIT {sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_XXH3, 0, 0, 0, 0}
 
-/* ---- The seed's call and its twin --------------------------------------------------------------------------------- */
+/* ---- Paddle's call and its twin --------------------------------------------------------------------------------- */
 
 /* Paddle 1.5's fluid.dygraph.load_persistables: both dictionaries of a save directory, or of any file that h5ckpt reads.
  * `dirname` NULL means "save_dir". On success the caller frees *parameters and *decays, each on its own and in any
- * order; tensors stay valid until their dictionary is freed, even if the files are deleted or replaced meanwhile.
+ * order; what h5ckpt_tensor_data gives stays valid until then, even if the files are deleted or replaced meanwhile.
  * Either may be NULL where it is not wanted. On failure both are set to NULL. */
 H5CKPT_API int h5ckpt_load_persistables(const char *dirname, h5ckpt_tensors **parameters, h5ckpt_decays **decays,
                                         h5ckpt_error **err);
@@ -313,7 +313,7 @@ H5CKPT_API int h5ckpt_state_add_tensor(h5ckpt_state *state, int optimizer_state,
                                        const void *data, h5ckpt_error **err);
 
 /* Adds a decay under an optimizer's name (Paddle's default is "None"). `object` is of type H5CKPT_OBJECT; it is copied
- * with all below it. A NULL module means Paddle's own decay module. */
+ * with all below it. Where its own module is NULL Paddle's decay module is meant; an object nested in it names its module. */
 H5CKPT_API int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, const h5ckpt_value *object,
                                       h5ckpt_error **err);
 
@@ -322,7 +322,9 @@ H5CKPT_API int h5ckpt_state_set_metadata(h5ckpt_state *state, const char *key, c
 
 /* Writes a state to a new target (options->to, ->schema, ->force, ->no_sync, ->jobs, ->digest, ->progress, ->note). The
  * target appears whole, or not at all and an existing one stays as it was; when the call returns it is on disk unless
- * no_sync. */
+ * no_sync (should its folder's entry alone fail to reach the disk, the target stands and the error says so). An empty folder
+ * makes room for a save directory without force. With force a folder is replaced only where it is a save directory and
+ * nothing else. */
 H5CKPT_API int h5ckpt_state_write(const h5ckpt_state *state, const char *path, const h5ckpt_options *options,
                                   h5ckpt_error **err);
 

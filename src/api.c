@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "move/move.h"
+#include "schema/clocale.h"
 #include "schema/rate.h"
 #include "verbs.h"
 
@@ -60,8 +61,9 @@ static int complete_decay(h5ckpt_state *state, h5ckpt_decay *d, h5ckpt_error **e
     d->class_spec = h5ck_schema_class(state->schema, object->module, object->class_name);
     d->info.doc = d->class_spec ? d->class_spec->doc : NULL;
     /* none asked for: this only finds out whether it, and each decay nested in it, has a formula */
-    d->info.has_rates = h5ck_rate_next(d->schema, object, NULL, 0, NULL, NULL) != H5CKPT_USAGE;
-    return 0;
+    rc = h5ck_rate_next(d->schema, object, NULL, 0, NULL, NULL);
+    d->info.has_rates = rc == 0 || rc == H5CKPT_INVALID;
+    return rc == H5CKPT_SYSTEM ? h5ck_fail_nomem(err) : 0;
 }
 
 int h5ck_complete_decays(h5ckpt_state *state, h5ckpt_error **err)
@@ -173,7 +175,7 @@ const char *h5ckpt_state_format(const h5ckpt_state *state)
     return state->format ? state->format->info.name : "memory";
 }
 
-/* ---- The seed's call ---- */
+/* ---- Paddle's call ---- */
 
 /* Maps all that can be mapped, so that files may be replaced while the dictionaries live. */
 static int map_all(const h5ckpt_tensors *tensors, h5ckpt_error **err)
@@ -222,6 +224,11 @@ int h5ckpt_state_add_tensor(h5ckpt_state *state, int optimizer_state, const h5ck
                             h5ckpt_error **err)
 {
     const h5ck_extent extent = {.kind = H5CK_EXTENT_MEMORY, .memory = data};
+    bool whole = state && info && (info->shape || info->rank == 0) && (info->lod || info->lod_levels == 0);
+    for (size_t i = 0; whole && i < info->lod_levels; i++)
+        whole = info->lod[i].offsets || info->lod[i].count == 0;
+    if (!whole)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a state and a tensor's description, found NULL in them");
     h5ckpt_tensors *dict = optimizer_state ? &state->optimizer_state : &state->parameters;
     return h5ck_state_add_tensor(state, dict, info, &extent, NULL, err);
 }
@@ -231,6 +238,8 @@ int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, const h5ckpt_v
     h5ckpt_value value;
     h5ckpt_object object;
     int rc = 0;
+    if (!state || !given)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a state and a decay, found NULL");
     if (!state->schema) { /* built in memory: the rules are Paddle's */
         h5ck_schema *schema;
         rc = h5ck_schema_builtin(NULL, &schema, err);
@@ -245,7 +254,7 @@ int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, const h5ckpt_v
     if (!object.module)
         object.module = state->schema->modules[0];
     rc = h5ck_value_copy(&state->arena, &(h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = &object}, &value, err);
-    if (rc == 0)
+    if (rc == 0) /* before it is added: a decay that is none stays out */
         rc = h5ck_schema_check_object((void *)(uintptr_t)state->schema, value.as.object, err);
     if (rc == 0)
         rc = h5ck_state_add_decay(state, name, &value, NULL, NULL, err);
@@ -256,23 +265,37 @@ int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, const h5ckpt_v
 
 int h5ckpt_state_set_metadata(h5ckpt_state *state, const char *key, const char *text, h5ckpt_error **err)
 {
+    if (!state)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a state, found NULL");
     return h5ck_state_set_metadata(state, key, text, err);
 }
 
 /* ---- Elements and rates ---- */
 
+/* What a look-up that found nothing gave. */
+static int fail_missing(h5ckpt_error **err, const char *what)
+{
+    return h5ck_fail(err, H5CKPT_USAGE, "expected a %s, found NULL: there is none of the name that was asked for",
+                     what);
+}
+
 const void *h5ckpt_tensor_data(const h5ckpt_tensor *tensor, h5ckpt_error **err)
 {
-    return h5ck_move_data(tensor, err);
+    if (tensor)
+        return h5ck_move_data(tensor, err);
+    fail_missing(err, "tensor");
+    return NULL;
 }
 
 int h5ckpt_tensor_read(const h5ckpt_tensor *tensor, uint64_t offset, void *buffer, size_t length, h5ckpt_error **err)
 {
-    return h5ck_move_read(tensor, offset, buffer, length, err);
+    return tensor ? h5ck_move_read(tensor, offset, buffer, length, err) : fail_missing(err, "tensor");
 }
 
 static int rates(const h5ckpt_decay *d, const int64_t *from, size_t n, double *out, h5ckpt_error **err)
 {
+    if (!d)
+        return fail_missing(err, "decay");
     int rc = h5ck_rate_next(d->schema, d->info.value->as.object, from, n, out, err);
     if (rc && d->file)
         h5ck_file_where(err, rc, d->file);
@@ -309,19 +332,25 @@ char *h5ckpt_explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, con
                      h5ckpt_error **err)
 {
     h5ck_buf out = H5CK_BUF_INIT;
-    int rc = 0;
-    if (!tensor == !decay)
+    h5ck_clocale locale = {0}; /* the host's does not put commas into numbers */
+    int rc = state && h5ck_clocale_enter(&locale) ? 0 : h5ck_fail_nomem(err);
+    bool entered = rc == 0;
+    /* what a program added to a state that was read from a file lies in its memory */
+    const h5ck_file *file = tensor ? tensor->extent.file : decay ? decay->file : NULL;
+    if (rc == 0 && !tensor == !decay)
         rc = h5ck_fail(err, H5CKPT_USAGE, "expected either a tensor or a decay to explain");
     if (rc == 0 && decay)
         explain_class(decay, &out);
     if (rc == 0 && state->mapped)
         h5ck_buf_printf(&out, "read through the name rules of the schema '%s'\n", state->schema->name);
-    else if (rc == 0 && state->format && state->format->explain)
+    else if (rc == 0 && file && state->format && state->format->explain)
         rc = state->format->explain(state, tensor, decay, &out, err);
     else if (rc == 0)
         h5ck_buf_str(&out, "in the caller's memory\n");
     if (rc == 0 && !h5ck_buf_cstr(&out))
         rc = h5ck_fail_nomem(err);
+    if (entered)
+        h5ck_clocale_leave(&locale);
     if (rc) {
         h5ck_buf_free(&out);
         return NULL;
@@ -337,6 +366,8 @@ const char *h5ckpt_schema_text(const char *name)
 int h5ckpt_schema_check(const char *path, h5ckpt_error **err)
 {
     h5ck_schema *schema = NULL;
+    if (!path)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected the path of a schema, found none");
     int rc = h5ck_schema_load(path, &schema, err);
     h5ck_schema_free(schema);
     return rc;

@@ -2,8 +2,8 @@
  * convert.c - writing: a state to a new target, and from one checkpoint to another.
  *
  * The format plans, the mover carries out, at a stage beside the target; the stage takes the target's name when it is whole
- * and on disk. Whatever fails, an existing target stays as it was and the stage is removed. What may not be replaced, even
- * with force: the source, a folder that holds it, a folder that is no save directory, a device.
+ * and on disk. Whatever fails until then, an existing target stays as it was and the stage is removed. What may not be
+ * replaced, even with force: the source, a folder that holds it, a folder that is no save directory, a device.
  */
 #include "base/fs.h"
 #include "move/digest.h"
@@ -15,35 +15,77 @@
 
 /* ---- May the target be written? ---- */
 
-/* A folder is replaced only where all in it is a checkpoint: nobody loses a home directory to a typing error. */
-static int check_replaceable(const char *target, const char *schema, h5ckpt_error **err)
+/* The files of a folder that a state was read from. */
+static int know_files(const h5ckpt_state *state, h5ck_dict *known, h5ckpt_error **err)
 {
-    h5ckpt_options as = H5CKPT_OPTIONS_INIT;
-    as.schema = schema;
-    h5ckpt_state *old = h5ckpt_state_open(target, &as, NULL);
-    if (!old)
-        return h5ck_fail(err, H5CKPT_USAGE,
-                         "%s: expected a save directory to replace, found a folder with other things in it", target);
-    h5ckpt_state_free(old);
+    for (size_t i = 0; i < state->parameters.dict.count; i++) {
+        const h5ckpt_tensor *t = state->parameters.dict.entries[i].value;
+        if (t->extent.file && t->extent.file->relative && !h5ck_dict_set(known, t->extent.file->relative, known))
+            return h5ck_fail_nomem(err);
+    }
+    for (size_t i = 0; i < state->decays.dict.count; i++) {
+        const h5ckpt_decay *d = state->decays.dict.entries[i].value;
+        if (d->file && d->file->relative && !h5ck_dict_set(known, d->file->relative, known))
+            return h5ck_fail_nomem(err);
+    }
     return 0;
 }
 
-static int check_target(const char *target, const h5ck_format *format, const h5ckpt_options *o, h5ckpt_error **err)
+static int check_known(void *known, const char *relative, h5ck_fs_kind kind, bool *enter, h5ckpt_error **err)
 {
-    h5ck_fs_stat st;
-    bool empty;
-    int rc = h5ck_fs_status(target, &st, err);
-    if (rc || !st.exists)
+    (void)enter;
+    if (kind == H5CK_FS_DIR || h5ck_dict_get(known, relative))
+        return 0;
+    return h5ck_fail(err, H5CKPT_USAGE,
+                     "expected a save directory to replace, found '%s' in it, which is no part of one", relative);
+}
+
+/* A folder is replaced only where every file in it is a tensor or a decay, also those that a reader passes over: nobody
+ * loses a home directory, or a .git, to a typing error. */
+static int check_replaceable(const char *target, const char *schema, h5ckpt_error **err)
+{
+    h5ckpt_options as = H5CKPT_OPTIONS_INIT;
+    h5ckpt_error *why = NULL;
+    h5ck_dict known = {0};
+    as.schema = schema;
+    h5ckpt_state *old = h5ckpt_state_open(target, &as, &why);
+    int rc;
+    if (old)
+        rc = know_files(old, &known, err);
+    else if (why && why->code == H5CKPT_SYSTEM)
+        rc = h5ck_fail(err, H5CKPT_SYSTEM, "%s", why->message);
+    else
+        rc = h5ck_fail(err, H5CKPT_USAGE, "expected a save directory to replace, found other things in it: %s",
+                       why ? why->message : "");
+    if (rc == 0)
+        rc = h5ck_fs_walk(target, check_known, &known, err);
+    if (rc == 0 && known.count == 0)
+        rc = h5ck_fail(err, H5CKPT_USAGE, "expected a save directory to replace, found only folders in it");
+    h5ckpt_error_free(why);
+    h5ck_dict_free(&known);
+    h5ckpt_state_free(old);
+    return rc ? h5ck_err_where(err, rc, target, NULL) : 0;
+}
+
+/* What stands at the target, and whether it may be replaced. seen->exists is false where there is nothing to lose. */
+static int check_target(const char *target, const h5ck_format *format, const h5ckpt_options *o, h5ck_fs_stat *seen,
+                        h5ckpt_error **err)
+{
+    bool empty = false;
+    int rc = h5ck_fs_status(target, seen, err);
+    if (rc || !seen->exists)
         return rc;
-    if (!st.is_dir && !st.is_file)
+    if (!seen->is_dir && !seen->is_file)
         return h5ck_fail(err, H5CKPT_USAGE, "%s: expected a file or folder, found a device, FIFO or socket", target);
-    if (st.is_dir && (rc = h5ck_fs_is_empty(target, &empty, err)))
+    if (seen->is_dir && (rc = h5ck_fs_is_empty(target, &empty, err)))
         return rc;
-    if (st.is_dir && empty && format->info.suffix == NULL)
-        return 0; /* an empty folder holds nothing to lose */
+    if (empty && format->is_dir) {
+        seen->exists = false;
+        return 0;
+    }
     if (!o->force)
         return h5ck_fail(err, H5CKPT_USAGE, "%s: the target exists; use --force to replace it", target);
-    return st.is_dir ? check_replaceable(target, o->schema, err) : 0;
+    return seen->is_dir && !empty ? check_replaceable(target, o->schema, err) : 0;
 }
 
 static int check_apart(const char *source, const char *target, h5ckpt_error **err)
@@ -74,11 +116,25 @@ static int build(h5ck_plan *plan, const h5ckpt_state *state, const h5ck_format *
 {
     const h5ck_move_options how = {o->jobs, !o->no_sync, o->progress, o->progress_user};
     int rc = format->plan(state, plan, err);
-    return rc ? h5ck_err_where(err, rc, plan->target, NULL) : h5ck_move(plan, &how, err);
+    if (rc == H5CKPT_SYSTEM)
+        h5ck_err_where(err, rc, plan->target, NULL);
+    return rc ? rc : h5ck_move(plan, &how, err); /* what the target cannot hold is the source's */
 }
 
-static int write_to(const h5ckpt_state *state, const char *target, const h5ck_format *format, const h5ck_schema *schema,
-                    const h5ckpt_options *o, h5ckpt_error **err)
+/* The target stands already: only its folder's entry may not have reached the disk yet. */
+static int sync_entry(const char *target, h5ckpt_error **err)
+{
+    h5ckpt_error *why = NULL;
+    int rc = h5ck_fs_sync_parent(target, &why);
+    if (rc)
+        h5ck_fail(err, rc, "%s: written and in its place, but not known to be on disk: %s", target,
+                  why ? why->message : "");
+    h5ckpt_error_free(why);
+    return rc;
+}
+
+static int write_to(const h5ckpt_state *state, const char *target, const h5ck_fs_stat *seen, const h5ck_format *format,
+                    const h5ck_schema *schema, const h5ckpt_options *o, h5ckpt_error **err)
 {
     h5ck_arena paths = {NULL};
     const char *stage;
@@ -89,11 +145,11 @@ static int write_to(const h5ckpt_state *state, const char *target, const h5ck_fo
         rc = build(&plan, state, format, o, err);
         h5ck_plan_free(&plan);
         if (rc == 0)
-            rc = h5ck_fs_publish(stage, target, o->force, err);
+            rc = h5ck_fs_publish(stage, target, seen->exists ? seen : NULL, err);
         if (rc)
             h5ck_fs_remove_tree(stage);
         else if (!o->no_sync)
-            rc = h5ck_fs_sync_parent(target, err);
+            rc = sync_entry(target, err);
     }
     h5ck_arena_free(&paths);
     return rc;
@@ -103,19 +159,21 @@ int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema 
                h5ckpt_error **err)
 {
     const h5ck_format *format;
+    h5ck_fs_stat seen;
     char *resolved = NULL;
     int rc;
     if (!target || !*target)
         return h5ck_fail(err, H5CKPT_USAGE, "expected the path of a target, found none");
     if (!h5ck_digest_available(o->digest))
-        return h5ck_fail(err, H5CKPT_USAGE, "expected a digest that this build has: it was built without SHA-256");
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a digest that this build has, found %s",
+                         o->digest == H5CKPT_DIGEST_SHA256 ? "SHA-256, which it was built without" : "none of them");
     rc = o->to ? h5ck_format_by_name(o->to, &format, err) : h5ck_format_of_target(target, &format, err);
     if (rc == 0)
-        rc = check_target(target, format, o, err);
+        rc = check_target(target, format, o, &seen, err);
     if (rc == 0)
-        rc = h5ck_fs_resolve_link(target, &resolved, err); /* what a link points to is replaced, not the link */
+        rc = h5ck_fs_resolve_link(target, &resolved, err); /* what a link leads to is replaced, not the link */
     if (rc == 0)
-        rc = write_to(state, resolved ? resolved : target, format, schema, o, err);
+        rc = write_to(state, resolved ? resolved : target, &seen, format, schema, o, err);
     free(resolved);
     return rc;
 }
@@ -124,6 +182,8 @@ int h5ckpt_state_write(const h5ckpt_state *state, const char *path, const h5ckpt
 {
     const h5ckpt_options o = h5ck_options_complete(options);
     h5ck_schema *schema = NULL;
+    if (!state)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a state to write, found NULL");
     int rc = h5ck_options_schema(&o, &schema, err);
     if (rc == 0)
         rc = h5ck_write(state, path, schema, &o, err);
@@ -135,12 +195,10 @@ int h5ckpt_save_persistables(const h5ckpt_tensors *parameters, const char *dirna
                              h5ckpt_error **err)
 {
     h5ckpt_options o = H5CKPT_OPTIONS_INIT;
+    if (!parameters)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected parameters to save, found NULL");
     h5ckpt_state both = {.parameters = *parameters}; /* a view of two dictionaries, which may be of two states */
-    const h5ck_format *directory;
-    int rc = h5ck_format_of_target("/", &directory, err);
-    if (rc)
-        return rc;
-    o.to = directory->info.name;
+    o.to = h5ck_format_of_folders()->info.name;
     if (decays)
         both.decays = *decays;
     return h5ckpt_state_write(&both, dirname ? dirname : "save_dir", &o, err);
@@ -159,6 +217,8 @@ int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options 
         rc = *e ? (int)(*e)->code : H5CKPT_SYSTEM;
     if (rc == 0)
         rc = h5ck_write(state, target, state->schema, &o, e);
+    if (rc == H5CKPT_INVALID)
+        h5ck_err_where(e, rc, source, NULL);
     h5ckpt_state_free(state);
     h5ckpt_error_free(own);
     return rc;

@@ -360,8 +360,15 @@ static void force_replaces_a_save_directory_but_no_other_folder(void)
     o.force = 1;
     mkdir(test_tmp("home"), 0777);
     test_write(test_tmp("home/thesis.tex"), "years of work", 13);
-    convert_refused(test_fixture("seed_mlp"), test_tmp("home/"), 1, H5CKPT_USAGE, "a folder with other things in it");
+    convert_refused(test_fixture("seed_mlp"), test_tmp("home/"), 1, H5CKPT_USAGE,
+                    "expected a save directory to replace, found other things in it: ");
     CU_ASSERT_TRUE(test_exists(test_tmp("home/thesis.tex")));
+    unlink(test_tmp("home/thesis.tex")); /* what a reader passes over counts, too */
+    mkdir(test_tmp("home/.ssh"), 0777);
+    convert_refused(test_fixture("seed_mlp"), test_tmp("home/"), 1, H5CKPT_USAGE, "found only folders in it");
+    test_write(test_tmp("home/.ssh/id"), "key", 3);
+    convert_refused(test_fixture("seed_mlp"), test_tmp("home/"), 1, H5CKPT_USAGE, "found '.ssh/id' in it");
+    CU_ASSERT_TRUE(test_exists(test_tmp("home/.ssh/id")));
     h5ckpt_state *s = build();
     CU_ASSERT_EQUAL(h5ckpt_state_write(s, test_tmp("older/"), NULL, &err), 0);
     CU_ASSERT_EQUAL(h5ckpt_convert(test_fixture("seed_mlp"), test_tmp("older"), &o, &err), 0);
@@ -471,6 +478,9 @@ static void a_decay_must_be_one(void)
     h5ckpt_state *s = h5ckpt_state_new();
     const h5ckpt_field none[] = {{str("x"), integer(1)}};
     const h5ckpt_object system = {"os", "system", 1, none}, injected = {"a\nb", "C", 0, NULL};
+    const h5ckpt_field base[] = {
+        {str("step_num"), integer(1)}, {str("step_size"), integer(1)}, {str("dtype"), str("float32")}};
+    const h5ckpt_object closer = {"tempfile", "_TemporaryFileCloser", 3, base}, codec = {"numpy", "dtype", 3, base};
     const h5ckpt_value number = integer(1);
     CU_ASSERT_EQUAL(h5ckpt_state_add_decay(s, "n", &number, &err), H5CKPT_INVALID);
     test_expect_error(&err, H5CKPT_INVALID, "'n': expected a learning-rate decay object");
@@ -481,7 +491,56 @@ static void a_decay_must_be_one(void)
         h5ckpt_state_add_decay(s, "n", &(h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = &injected}, &err),
         H5CKPT_INVALID);
     test_expect_error(&err, H5CKPT_INVALID, "'n': ");
+    CU_ASSERT_EQUAL(h5ckpt_state_add_decay(s, "n", &(h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = &closer}, &err),
+                    H5CKPT_INVALID);
+    test_expect_error(&err, H5CKPT_INVALID, "found tempfile._TemporaryFileCloser of Python's own library");
     CU_ASSERT_EQUAL(h5ckpt_decays_count(h5ckpt_state_decays(s)), 0);
+    CU_ASSERT_EQUAL(h5ckpt_state_add_decay(s, "n", &(h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = &codec}, &err),
+                    0);
+    CU_ASSERT_EQUAL(h5ckpt_state_write(s, test_tmp("codec/"), NULL, &err), H5CKPT_INVALID);
+    test_expect_error(&err, H5CKPT_INVALID, "numpy dtype");
+    h5ckpt_state_free(s);
+}
+
+/* What a look-up did not find may be handed on. */
+static void a_missing_name_is_told_and_no_crash(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = build();
+    const h5ckpt_tensor *none = h5ckpt_tensors_get(h5ckpt_state_parameters(s), "none");
+    char c;
+    double rate;
+    CU_ASSERT_PTR_NULL(h5ckpt_tensor_data(none, &err));
+    test_expect_error(&err, H5CKPT_USAGE, "expected a tensor, found NULL");
+    CU_ASSERT_EQUAL(h5ckpt_tensor_read(none, 0, &c, 1, &err), H5CKPT_USAGE);
+    test_expect_error(&err, H5CKPT_USAGE, "expected a tensor, found NULL");
+    CU_ASSERT_EQUAL(h5ckpt_decay_rates(NULL, 1, &rate, &err), H5CKPT_USAGE);
+    test_expect_error(&err, H5CKPT_USAGE, "expected a decay, found NULL");
+    CU_ASSERT_PTR_NULL(h5ckpt_tensors_get(NULL, "x"));
+    CU_ASSERT_EQUAL(h5ckpt_decays_count(NULL), 0);
+    CU_ASSERT_PTR_NULL(h5ckpt_value_get(NULL, "x"));
+    const h5ckpt_tensor_info half = {.name = "x", .dtype = H5CKPT_DTYPE_INT8, .rank = 1};
+    CU_ASSERT_EQUAL(h5ckpt_state_add_tensor(s, 0, &half, &c, &err), H5CKPT_USAGE);
+    test_expect_error(&err, H5CKPT_USAGE, "found NULL in them");
+    char *text = h5ckpt_explain(s, h5ckpt_tensors_at(h5ckpt_state_parameters(s), 0), NULL, &err);
+    CU_ASSERT_PTR_NOT_NULL(text);
+    free(text);
+    test_expect_none(&err);
+    h5ckpt_state_free(s);
+}
+
+/* A tensor that a program added to a state that was read: explained, and no file is looked for. */
+static void what_was_added_is_explained(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_open(test_fixture("seed_mlp"), NULL, &err);
+    const h5ckpt_tensor_info info = {.name = "added", .dtype = H5CKPT_DTYPE_INT8};
+    CU_ASSERT_EQUAL(h5ckpt_state_add_tensor(s, 0, &info, "x", &err), 0);
+    char *text = h5ckpt_explain(s, h5ckpt_tensors_get(h5ckpt_state_parameters(s), "added"), NULL, &err);
+    test_expect_none(&err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "in the caller's memory"));
+    free(text);
     h5ckpt_state_free(s);
 }
 
@@ -508,6 +567,8 @@ int main(void)
         {"wrong calls are usage errors", wrong_calls_are_usage_errors},
         {"an options struct of an older caller is understood", an_options_struct_of_an_older_caller_is_understood},
         {"a decay must be one", a_decay_must_be_one},
+        {"a missing name is told, and no crash", a_missing_name_is_told_and_no_crash},
+        {"what was added is explained", what_was_added_is_explained},
         {NULL, NULL},
     };
     return test_run("api", cases);

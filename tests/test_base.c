@@ -292,6 +292,13 @@ static const char *stage_of(const char *target, h5ck_arena *a)
     return stage;
 }
 
+static int publish_over(const char *stage, const char *target, h5ckpt_error **err)
+{
+    h5ck_fs_stat seen;
+    CU_ASSERT_EQUAL(h5ck_fs_status(target, &seen, err), 0);
+    return h5ck_fs_publish(stage, target, &seen, err);
+}
+
 static void a_target_is_published_whole_and_never_by_accident(void)
 {
     h5ck_arena a = {NULL};
@@ -299,12 +306,12 @@ static void a_target_is_published_whole_and_never_by_accident(void)
     const char *target = test_tmp("target"), *stage = stage_of(target, &a);
     CU_ASSERT_PTR_NOT_NULL(strstr(stage, "/.target.h5ckpt-"));
     test_write(stage, "new", 3);
-    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, false, &err), 0);
+    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, NULL, &err), 0);
     CU_ASSERT_FALSE(test_exists(stage));
     test_write(stage, "newer", 5);
-    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, false, &err), H5CKPT_USAGE);
+    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, NULL, &err), H5CKPT_USAGE);
     test_expect_error(&err, H5CKPT_USAGE, "the target exists");
-    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, true, &err), 0);
+    CU_ASSERT_EQUAL(publish_over(stage, target, &err), 0);
     size_t n;
     unsigned char *now = test_read(target, &n);
     CU_ASSERT_EQUAL(n, 5);
@@ -321,22 +328,57 @@ static void a_folder_replaces_a_folder_or_a_file(void)
     mkdir(target, 0777);
     stage = stage_of(target, &a);
     mkdir(stage, 0777);
-    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, test_tmp("folder/"), false, &err),
+    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, test_tmp("folder/"), NULL, &err),
                     0); /* over an empty one: nothing is lost */
     test_write(test_tmp("folder/old"), "", 0);
     mkdir(stage, 0777);
-    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, false, &err), H5CKPT_USAGE);
+    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, NULL, &err), H5CKPT_USAGE);
     test_expect_error(&err, H5CKPT_USAGE, "the target exists");
     CU_ASSERT_TRUE(test_exists(test_tmp("folder/old")));
-    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, true, &err), 0);
+    CU_ASSERT_EQUAL(publish_over(stage, target, &err), 0);
     CU_ASSERT_FALSE(test_exists(test_tmp("folder/old")));
     CU_ASSERT_FALSE(test_exists(stage));
     test_write(stage, "a file", 6);
-    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, true, &err), 0);
+    CU_ASSERT_EQUAL(publish_over(stage, target, &err), 0);
     mkdir(stage, 0777);
-    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, target, true, &err), 0);
+    CU_ASSERT_EQUAL(publish_over(stage, target, &err), 0);
     test_expect_none(&err);
     h5ck_arena_free(&a);
+}
+
+/* Somebody put another folder there after we looked: it is not ours to remove. */
+static void only_what_was_looked_at_is_replaced(void)
+{
+    h5ck_arena a = {NULL};
+    h5ckpt_error *err = NULL;
+    h5ck_fs_stat seen;
+    mkdir(test_tmp("looked_at"), 0777);
+    CU_ASSERT_EQUAL(h5ck_fs_status(test_tmp("looked_at"), &seen, &err), 0);
+    CU_ASSERT_EQUAL(rename(test_tmp("looked_at"), test_tmp("moved_away")), 0);
+    mkdir(test_tmp("looked_at"), 0777);
+    test_write(test_tmp("looked_at/precious"), "", 0);
+    const char *stage = stage_of(test_tmp("looked_at"), &a);
+    mkdir(stage, 0777);
+    CU_ASSERT_EQUAL(h5ck_fs_publish(stage, test_tmp("looked_at"), &seen, &err), H5CKPT_USAGE);
+    test_expect_error(&err, H5CKPT_USAGE, "the target changed while it was being replaced");
+    CU_ASSERT_TRUE(test_exists(test_tmp("looked_at/precious")));
+    h5ck_fs_remove_tree(stage);
+    h5ck_arena_free(&a);
+}
+
+static void a_link_with_a_slash_is_still_a_link(void)
+{
+    h5ckpt_error *err = NULL;
+    char *to;
+    mkdir(test_tmp("led_to"), 0777);
+    CU_ASSERT_EQUAL(symlink("led_to", test_tmp("leads")), 0);
+    CU_ASSERT_EQUAL(h5ck_fs_resolve_link(test_tmp("leads/"), &to, &err), 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+    CU_ASSERT_PTR_NOT_NULL(strstr(to, "/led_to"));
+    free(to);
+    CU_ASSERT_EQUAL(h5ck_fs_resolve_link(test_tmp("led_to/"), &to, &err), 0);
+    CU_ASSERT_PTR_NULL(to);
+    test_expect_none(&err);
 }
 
 static void a_stage_needs_a_name(void)
@@ -393,6 +435,8 @@ int main(void)
         {"paths beyond the system's limit are opened by parts", paths_beyond_the_systems_limit_are_opened_by_parts},
         {"a target is published whole and never by accident", a_target_is_published_whole_and_never_by_accident},
         {"a folder replaces a folder or a file", a_folder_replaces_a_folder_or_a_file},
+        {"only what was looked at is replaced", only_what_was_looked_at_is_replaced},
+        {"a link with a slash is still a link", a_link_with_a_slash_is_still_a_link},
         {"a stage needs a name", a_stage_needs_a_name},
         {"below follows links and missing parts", below_follows_links_and_missing_parts},
         {NULL, NULL},

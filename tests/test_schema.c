@@ -576,7 +576,7 @@ static void tells_decays_from_other_objects(void)
         {{"my.schedules", "HalfLife", 0, NULL}, NULL}, /* one that it names */
         {{"a.b", "Unknown", 3, fields}, NULL},         /* any with the base's fields */
         {{"a.b", "Unknown", 2, fields}, "found a.b.Unknown, which has no field 'dtype'"},
-        {{"posix", "system", 0, NULL}, "found posix.system, which has no field 'step_num'"},
+        {{"posix", "system", 0, NULL}, "found posix.system of Python's own library"},
         {{MODULE ".sub", "NoamDecay", 0, NULL}, "which has no field"},
         {{"a\nb", "Unknown", 3, fields}, "expected a Python module's dotted name"},
         {{"a b", "Unknown", 3, fields}, "expected a Python module's dotted name, found 'a b'"},
@@ -945,7 +945,7 @@ static void checks_the_digest_before_it_alters(void)
     h5ck_digest *d = h5ck_digest_new(H5CKPT_DIGEST_XXH3);
     CU_ASSERT_PTR_NOT_NULL_FATAL(d);
     h5ck_digest_update(d, data, sizeof data);
-    h5ck_digest_text(d, digest);
+    CU_ASSERT_EQUAL(h5ck_digest_text(d, digest, NULL), 0);
     h5ck_digest_free(d);
     for (int damaged = 0; damaged < 2; damaged++) {
         h5ckpt_state *from = h5ckpt_state_new(), *to;

@@ -10,8 +10,8 @@
 /* Dies of the signal that stopped the conversion, as a shell expects. */
 static int stopped(int signal_number, h5ckpt_error *err)
 {
+    term_complain("interrupted: %s", err && err->message ? err->message : "nothing was written");
     h5ckpt_error_free(err);
-    term_complain("interrupted: nothing was written");
     fflush(stdout);
     signal(signal_number, SIG_DFL);
     raise(signal_number);

@@ -1,6 +1,6 @@
 /*
- * cmd_lr - h5ckpt lr PATH. All rates are computed before the first is printed: a decay with a broken field is an error
- * (exit 3), and never half a JSON document. A class without a formula is no error: its rates are null.
+ * cmd_lr - h5ckpt lr PATH. A class without a formula has no rates (null), and no error. A decay with a broken field has none
+ * either; the others are printed all the same, then the first such field is told, exit 3.
  */
 #include "json.h"
 #include "num.h"
@@ -16,23 +16,26 @@ enum { MAX_STEPS = 1000000 };
 /* What is printed of one decay. */
 typedef struct row {
     const h5ckpt_decay_info *info;
-    double *rates; /* `steps` of them, or NULL where there is no formula */
+    double *rates;       /* `steps` of them, or NULL where there are none */
+    h5ckpt_error *error; /* the broken field */
 } row;
 
+/* H5CKPT_OK, or the code of the first decay that has a formula and no rates. */
 static int fill(row *rows, const h5ckpt_decays *decays, size_t steps, double *room)
 {
+    int first = H5CKPT_OK;
     for (size_t i = 0; i < h5ckpt_decays_count(decays); i++, room += steps) {
         const h5ckpt_decay *decay = h5ckpt_decays_at(decays, i);
-        h5ckpt_error *err = NULL;
         rows[i].info = h5ckpt_decay_get_info(decay);
         if (!rows[i].info->has_rates)
             continue;
-        int rc = h5ckpt_decay_rates(decay, steps, room, &err);
-        if (rc != H5CKPT_OK)
-            return cli_fail(rc, err);
-        rows[i].rates = room;
+        int rc = h5ckpt_decay_rates(decay, steps, room, &rows[i].error);
+        if (rc == H5CKPT_OK)
+            rows[i].rates = room;
+        else if (first == H5CKPT_OK)
+            first = rc;
     }
-    return H5CKPT_OK;
+    return first;
 }
 
 static const char *rate_text(double rate, num_style style)
@@ -55,9 +58,14 @@ static bool step_at(const h5ckpt_value *object, size_t k, int64_t *step)
     return true;
 }
 
-static void print_no_rates(const h5ckpt_object *object)
+static void print_no_rates(const row *r)
 {
+    const h5ckpt_object *object = r->info->value->as.object;
     bool nested = false;
+    if (r->error) {
+        puts("  no rates: a field is missing or wrong");
+        return;
+    }
     for (size_t i = 0; i < object->count; i++)
         nested |= object->fields[i].value.type == H5CKPT_OBJECT;
     fputs("  no formula known for class ", stdout);
@@ -73,7 +81,7 @@ static void print_row(const row *r, size_t steps)
     term_put(stdout, r->info->name);
     term_set(TERM_PLAIN);
     if (!r->rates) {
-        print_no_rates(r->info->value->as.object);
+        print_no_rates(r);
         return;
     }
     fputs("  ", stdout);
@@ -103,6 +111,19 @@ static void print_json(const row *rows, size_t count, size_t steps)
     puts("}");
 }
 
+/* Tells the first broken field (one line is enough), and frees all. */
+static void complain(row *rows, size_t count, int code)
+{
+    bool told = false;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].error && !told)
+            cli_fail(code, rows[i].error);
+        else
+            h5ckpt_error_free(rows[i].error);
+        told |= rows[i].error != NULL;
+    }
+}
+
 static int print(const h5ckpt_decays *decays, size_t steps, int json)
 {
     size_t count = h5ckpt_decays_count(decays);
@@ -114,10 +135,11 @@ static int print(const h5ckpt_decays *decays, size_t steps, int json)
         goto out;
     }
     code = fill(rows, decays, steps, room);
-    if (code == H5CKPT_OK && json)
+    if (json)
         print_json(rows, count, steps);
-    for (size_t i = 0; code == H5CKPT_OK && !json && i < count && !term_failed(); i++)
+    for (size_t i = 0; !json && i < count && !term_failed(); i++)
         print_row(&rows[i], steps);
+    complain(rows, count, code);
 out:
     free(rows);
     free(room);

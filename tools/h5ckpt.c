@@ -28,7 +28,7 @@ static const cli_verb verbs[] = {
      "infinities are counted apart from range, mean and histogram; complex numbers stand for their magnitude.",
      cmd_show},
     {"lr", "PATH", 1, 1, "print the next learning rates of every decay",
-     "Prints the learning rates that each decay in PATH gives next, as Paddle computes them, in float32.", cmd_lr},
+     "Prints the learning rates that each decay in PATH gives next, as Paddle computes them.", cmd_lr},
     {"schema", "[NAME]", 0, 1, "print a built-in schema, or check one's own",
      "Prints the built-in schema NAME (by default \"paddle\"), ready to be changed and used by --schema. With --check: "
      "checks the schema in FILE, and prints nothing where it is right.",

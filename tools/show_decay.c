@@ -11,18 +11,10 @@
 
 enum { RATES = 5, ITEMS = 20, LINE_ITEMS = 4 };
 
-/* *known: the class, and those of the decays in it, have a formula. One that fails for want of a field is an error. */
-static int next_rates(const h5ckpt_decay *decay, double rates[RATES], bool *known)
+/* The next rates; false where there are none, with the reason in *err where it is a broken field, else NULL there. */
+static bool next_rates(const h5ckpt_decay *decay, double rates[RATES], h5ckpt_error **err)
 {
-    h5ckpt_error *err = NULL;
-    *known = h5ckpt_decay_get_info(decay)->has_rates != 0;
-    int rc = *known ? h5ckpt_decay_rates(decay, RATES, rates, &err) : H5CKPT_OK;
-    if (rc == H5CKPT_USAGE) {
-        *known = false;
-        h5ckpt_error_free(err);
-        return H5CKPT_OK;
-    }
-    return rc == H5CKPT_OK ? rc : cli_fail(rc, err);
+    return h5ckpt_decay_get_info(decay)->has_rates && h5ckpt_decay_rates(decay, RATES, rates, err) == H5CKPT_OK;
 }
 
 static void put_rates(const double rates[RATES], num_style style)
@@ -68,16 +60,16 @@ int show_decay(const h5ckpt_decay *decay)
         print_field(&object->fields[i], width);
 
     double rates[RATES];
-    bool known;
-    int code = next_rates(decay, rates, &known);
-    if (code != H5CKPT_OK)
-        return code;
+    h5ckpt_error *err = NULL;
     fputs("  next     ", stdout);
-    if (known)
+    if (next_rates(decay, rates, &err))
         put_rates(rates, NUM_PLAIN);
+    else if (err)
+        term_put(stdout, err->message);
     else
         fputs("no formula known for this class, or for one in it", stdout);
     putchar('\n');
+    h5ckpt_error_free(err);
     return H5CKPT_OK;
 }
 
@@ -85,10 +77,7 @@ int show_decay_json(const h5ckpt_decay *decay, const char *before)
 {
     const h5ckpt_decay_info *d = h5ckpt_decay_get_info(decay);
     double rates[RATES];
-    bool known;
-    int code = next_rates(decay, rates, &known);
-    if (code != H5CKPT_OK)
-        return code;
+    bool known = next_rates(decay, rates, NULL);
     printf("%s{\"name\": ", before);
     json_string(d->name);
     fputs(", \"class\": ", stdout);

@@ -34,6 +34,7 @@ void term_start(void)
 {
     static char buffer[1 << 16];
     fill_standard_descriptors();
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond `ulimit -f` is a write error, and what was begun is removed */
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, seen by term_finish */
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     setlocale(LC_CTYPE, ""); /* only to learn what the terminal shows; numbers keep their '.' */

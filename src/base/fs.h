@@ -2,7 +2,7 @@
  * fs - every system call on files. Errors come back as h5ckpt_code with the system's reason.
  *
  * Paths below a root are opened part by part where they are longer than the system takes at once, and never through a
- * symbolic link. A file is remembered as it was when it was planned (device, inode, size, change time); a later open
+ * symbolic link. A file is remembered as it was when it was planned (device, inode, size, time of modification); a later open
  * of the same file that finds another one is an error, not a surprise.
  */
 #ifndef H5CK_BASE_FS_H
@@ -105,9 +105,10 @@ int h5ck_fs_close(int fd, h5ckpt_error **err);                 /* close of a wri
 /* A fresh sibling path of `target` for its unfinished form, in the arena: ".NAME.h5ckpt-XXXXXXXX". */
 int h5ck_fs_stage_path(const char *target, h5ck_arena *arena, const char **stage, h5ckpt_error **err);
 
-/* Gives the stage its final name. `replace` false: fails with H5CKPT_USAGE where the target exists. True: swaps them in
- * one step where the system can, so that the old target stands until the new one does, then removes the old one. */
-int h5ck_fs_publish(const char *stage, const char *target, bool replace, h5ckpt_error **err);
+/* Gives the stage its final name. `replaces` NULL: fails with H5CKPT_USAGE where the target exists (an empty folder makes
+ * room for a folder). Otherwise it is what stood there when the caller looked: it is replaced in one step where the system
+ * can do that, then removed; anything else there by now is left alone, H5CKPT_USAGE. */
+int h5ck_fs_publish(const char *stage, const char *target, const h5ck_fs_stat *replaces, h5ckpt_error **err);
 
 /* Removes a file or a folder with all in it, never through a link. Errors are ignored: it cleans up. */
 void h5ck_fs_remove_tree(const char *path);

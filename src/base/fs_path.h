@@ -4,6 +4,14 @@
 
 #include "base/err.h"
 
+#include <errno.h>
+
+/* A call that a signal interrupted is made again: the host's handlers may not restart it. */
+#define H5CK_FS_RETRY(result, call)                                                                                    \
+    do                                                                                                                 \
+        (result) = (call);                                                                                             \
+    while ((result) < 0 && errno == EINTR)
+
 /* How deep a tree may be: each level of a walk holds one descriptor. */
 enum { H5CK_FS_DEPTH = 512 };
 

@@ -26,9 +26,16 @@
 
 /* ---- Paths below a root ---- */
 
+static int open_retrying(int dir, const char *path, int flags)
+{
+    int fd;
+    H5CK_FS_RETRY(fd, openat(dir, path, flags));
+    return fd;
+}
+
 int h5ck_fs_open_parent(const char *root, const char *relative, const char **name)
 {
-    int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dir = open_retrying(AT_FDCWD, root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (const char *slash; dir >= 0 && (slash = strchr(relative, '/')); relative = slash + 1) {
         char part[NAME_MAX + 1];
         size_t n = (size_t)(slash - relative);
@@ -36,7 +43,7 @@ int h5ck_fs_open_parent(const char *root, const char *relative, const char **nam
         if (n < sizeof part) {
             memcpy(part, relative, n);
             part[n] = 0;
-            next = openat(dir, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            next = open_retrying(dir, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         } else {
             errno = ENAMETOOLONG;
         }
@@ -52,12 +59,12 @@ int h5ck_fs_open_parent(const char *root, const char *relative, const char **nam
 static int open_below(const char *root, const char *relative, int flags)
 {
     if (!relative)
-        return open(root, flags);
+        return open_retrying(AT_FDCWD, root, flags);
     const char *name;
     int dir = h5ck_fs_open_parent(root, relative, &name);
     if (dir < 0)
         return -1;
-    int fd = openat(dir, name, flags | O_NOFOLLOW), reason = errno;
+    int fd = open_retrying(dir, name, flags | O_NOFOLLOW), reason = errno;
     close(dir);
     errno = reason;
     return fd;
@@ -284,7 +291,7 @@ static int kind_of(int dir, const char *name, h5ck_fs_kind *kind)
 /* Reads a folder's entries, sorted. */
 static int list(int dir, listing *l, h5ckpt_error **err)
 {
-    int copy = dup(dir);
+    int copy = fcntl(dir, F_DUPFD_CLOEXEC, 0);
     DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
     int rc = 0;
     if (!d) {
@@ -400,20 +407,30 @@ int h5ck_fs_is_empty(const char *path, bool *empty, h5ckpt_error **err)
     if (!d)
         return h5ck_fail_errno(err, path, "cannot list");
     *empty = true;
-    for (struct dirent *e; *empty && (e = readdir(d));)
+    for (struct dirent *e; *empty && (errno = 0, e = readdir(d));)
         *empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    int rc = *empty && errno ? h5ck_fail_errno(err, path, "cannot list") : 0;
     closedir(d);
-    return 0;
+    return rc;
 }
 
 int h5ck_fs_resolve_link(const char *path, char **resolved, h5ckpt_error **err)
 {
     struct stat st;
+    size_t n = strlen(path);
+    char *name = strdup(path); /* without trailing slashes, which would follow the link */
     *resolved = NULL;
-    if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
-        return 0;
-    *resolved = realpath(path, NULL);
-    return *resolved ? 0 : h5ck_fail_errno(err, path, "cannot follow the link");
+    if (!name)
+        return h5ck_fail_nomem(err);
+    while (n > 1 && name[n - 1] == '/')
+        name[--n] = 0;
+    int rc = 0;
+    if (lstat(name, &st) < 0)
+        rc = errno == ENOENT || errno == ENOTDIR ? 0 : h5ck_fail_errno(err, path, "cannot stat");
+    else if (S_ISLNK(st.st_mode) && !(*resolved = realpath(name, NULL)))
+        rc = h5ck_fail_errno(err, path, "cannot follow the link");
+    free(name);
+    return rc;
 }
 
 /* Cuts the last part off a path: "a/b/" -> "a", "b" -> ".", "/b" -> "/". */

@@ -19,9 +19,11 @@ int h5ck_fs_pwrite(int fd, const void *buf, size_t n, uint64_t offset, h5ckpt_er
     const unsigned char *p = buf;
     for (size_t done = 0; done < n;) {
         ssize_t put = pwrite(fd, p + done, n - done, (off_t)(offset + done));
-        if (put >= 0)
+        if (put == 0)
+            errno = ENOSPC; /* what does not take a byte is full */
+        if (put > 0)
             done += (size_t)put;
-        else if (errno != EINTR)
+        else if (put == 0 || errno != EINTR)
             return h5ck_fail_errno(err, NULL, "cannot write");
     }
     return 0;
@@ -31,9 +33,7 @@ int h5ck_fs_reserve(int fd, uint64_t size, h5ckpt_error **err)
 {
 #ifdef HAVE_FALLOCATE
     int got;
-    do
-        got = fallocate(fd, 0, 0, (off_t)size);
-    while (got < 0 && errno == EINTR);
+    H5CK_FS_RETRY(got, fallocate(fd, 0, 0, (off_t)size));
     /* Only a lack of room is an error: a file system that cannot reserve gets the same bytes a little slower. Never
      * posix_fallocate: where the file system cannot, glibc writes the whole file in its place. */
     if (got < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
@@ -69,7 +69,7 @@ int h5ck_fs_create(const char *root, const char *relative, int *fd, h5ckpt_error
     int dir = parent_of(root, relative, &name);
     *fd = -1;
     if (dir >= 0 || dir == AT_FDCWD)
-        *fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        H5CK_FS_RETRY(*fd, openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
     done_with(dir);
     return *fd < 0 ? h5ck_fail_errno(err, NULL, "cannot create") : 0;
 }
@@ -86,22 +86,22 @@ int h5ck_fs_mkdir(const char *root, const char *relative, h5ckpt_error **err)
 
 int h5ck_fs_open_write(const char *path, int *fd, h5ckpt_error **err)
 {
-    *fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    H5CK_FS_RETRY(*fd, open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     return *fd < 0 ? h5ck_fail_errno(err, NULL, "cannot open for writing") : 0;
 }
 
 int h5ck_fs_truncate(int fd, uint64_t size, h5ckpt_error **err)
 {
     int got;
-    do
-        got = ftruncate(fd, (off_t)size);
-    while (got < 0 && errno == EINTR);
+    H5CK_FS_RETRY(got, ftruncate(fd, (off_t)size));
     return got < 0 ? h5ck_fail_errno(err, NULL, "cannot set the length") : 0;
 }
 
 int h5ck_fs_sync(int fd, h5ckpt_error **err)
 {
-    return fsync(fd) < 0 ? h5ck_fail_errno(err, NULL, "cannot sync") : 0;
+    int got;
+    H5CK_FS_RETRY(got, fsync(fd));
+    return got < 0 ? h5ck_fail_errno(err, NULL, "cannot sync") : 0;
 }
 
 int h5ck_fs_sync_dir(const char *root, const char *relative, h5ckpt_error **err)
@@ -113,7 +113,7 @@ int h5ck_fs_sync_dir(const char *root, const char *relative, h5ckpt_error **err)
     done_with(dir);
     /* EINVAL: a file system whose folders cannot be synced has nothing to wait for */
     if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
-        rc = h5ck_fail_errno(err, root, "cannot sync the folder");
+        rc = h5ck_fail_errno(err, NULL, "cannot sync the folder");
     if (fd >= 0)
         close(fd);
     return rc;
@@ -206,39 +206,63 @@ static int publish_new(const char *stage, const char *target, bool is_dir)
     return rename(stage, target);
 }
 
-/* The old target goes away only once the new one stands. */
-static int publish_over(const char *stage, const char *target, bool is_dir, h5ckpt_error **err)
+static bool is_same(const char *path, const h5ck_fs_stat *seen)
 {
-    struct stat old;
-    if (!is_dir && (lstat(target, &old) < 0 || !S_ISDIR(old.st_mode)))
-        return rename(stage, target) < 0 ? h5ck_fail_errno(err, target, "cannot replace") : 0;
-#ifdef HAVE_RENAMEAT2
-    if (renameat2(AT_FDCWD, stage, AT_FDCWD, target, RENAME_EXCHANGE) == 0) {
-        h5ck_fs_remove_tree(stage); /* which is the old target now */
-        return 0;
-    }
-    if (errno == ENOENT)
-        return rename(stage, target) < 0 ? h5ck_fail_errno(err, target, "cannot rename") : 0;
-    if (errno != ENOSYS && errno != EINVAL)
-        return h5ck_fail_errno(err, target, "cannot replace");
-#endif
+    struct stat st;
+    return stat(path, &st) == 0 && (uint64_t)st.st_dev == seen->dev && (uint64_t)st.st_ino == seen->ino;
+}
+
+static int fail_other(h5ckpt_error **err, const char *target)
+{
+    return h5ck_fail(err, H5CKPT_USAGE, "%s: the target changed while it was being replaced", target);
+}
+
+/* Where the system cannot exchange two names. For a moment there is no target; if the rename fails then, it comes back. */
+static int replace_by_renaming(const char *stage, const char *target, h5ckpt_error **err)
+{
     h5ck_arena scratch = {NULL};
     const char *aside;
     int rc = h5ck_fs_stage_path(target, &scratch, &aside, err);
-    if (rc == 0 && rename(target, aside) < 0 && errno != ENOENT)
+    if (rc == 0 && rename(target, aside) < 0)
         rc = h5ck_fail_errno(err, target, "cannot move the old target aside");
-    if (rc == 0 && rename(stage, target) < 0) {
-        rc = h5ck_fail_errno(err, target, "cannot rename");
-        if (rename(aside, target) < 0)
-            h5ck_fail_errno(err, aside, "cannot move the old target back");
-    }
-    if (rc == 0)
+    else if (rc == 0 && rename(stage, target) < 0) {
+        int reason = errno;
+        if (rename(aside, target) == 0)
+            rc = h5ck_fail(err, H5CKPT_SYSTEM, "%s: cannot rename: %s", target, strerror(reason));
+        else
+            rc = h5ck_fail(err, H5CKPT_SYSTEM, "%s: cannot rename: %s; the old target is now %s", target,
+                           strerror(reason), aside);
+    } else if (rc == 0) {
         h5ck_fs_remove_tree(aside);
+    }
     h5ck_arena_free(&scratch);
     return rc;
 }
 
-int h5ck_fs_publish(const char *stage, const char *target, bool replace, h5ckpt_error **err)
+/* The old target goes away only once the new one stands, and only if it is the one that was looked at. */
+static int publish_over(const char *stage, const char *target, bool is_dir, const h5ck_fs_stat *seen,
+                        h5ckpt_error **err)
+{
+    if (!is_same(target, seen))
+        return fail_other(err, target);
+    if (!is_dir && !seen->is_dir)
+        return rename(stage, target) < 0 ? h5ck_fail_errno(err, target, "cannot replace") : 0;
+#ifdef HAVE_RENAMEAT2
+    if (renameat2(AT_FDCWD, stage, AT_FDCWD, target, RENAME_EXCHANGE) == 0) {
+        if (!is_same(stage, seen)) { /* exchanged by somebody else in between */
+            renameat2(AT_FDCWD, stage, AT_FDCWD, target, RENAME_EXCHANGE);
+            return fail_other(err, target);
+        }
+        h5ck_fs_remove_tree(stage); /* which is the old target now */
+        return 0;
+    }
+    if (errno != ENOSYS && errno != EINVAL)
+        return h5ck_fail_errno(err, target, "cannot replace");
+#endif
+    return replace_by_renaming(stage, target, err);
+}
+
+int h5ck_fs_publish(const char *stage, const char *target, const h5ck_fs_stat *replaces, h5ckpt_error **err)
 {
     struct stat st;
     h5ck_arena scratch = {NULL};
@@ -247,13 +271,12 @@ int h5ck_fs_publish(const char *stage, const char *target, bool replace, h5ckpt_
     if (!name)
         return h5ck_fail_nomem(err);
     if (lstat(stage, &st) < 0)
-        rc = h5ck_fail_errno(err, stage, "cannot stat");
-    else if (replace)
-        rc = publish_over(stage, name, S_ISDIR(st.st_mode), err);
+        rc = h5ck_fail_errno(err, name, "cannot find the finished target");
+    else if (replaces)
+        rc = publish_over(stage, name, S_ISDIR(st.st_mode), replaces, err);
     else if (publish_new(stage, name, S_ISDIR(st.st_mode)) < 0)
-        rc = errno == EEXIST || errno == ENOTEMPTY
-                 ? h5ck_fail(err, H5CKPT_USAGE, "%s: the target exists; use --force to replace it", name)
-                 : h5ck_fail_errno(err, name, "cannot rename");
+        rc = errno == EEXIST || errno == ENOTEMPTY ? h5ck_fail(err, H5CKPT_USAGE, "%s: the target exists", name)
+                                                   : h5ck_fail_errno(err, name, "cannot rename");
     h5ck_arena_free(&scratch);
     return rc;
 }

@@ -374,6 +374,7 @@ const h5ck_format h5ck_fmt_paddle_dir = {
              .holds_decays = 1,
              .holds_optimizer_state = 0,
              .holds_metadata = 0},
+    .is_dir = true,
     .suffixes = suffixes,
     .probe = probe,
     .read = read_dir,

@@ -23,6 +23,7 @@ typedef struct h5ck_probe {
 
 typedef struct h5ck_format {
     h5ckpt_format_info info;
+    bool is_dir;                 /* a folder, not a file */
     const char *const *suffixes; /* ends of file names, NULL-terminated; "" stands for no suffix */
     /* True where the content is this format's. */
     bool (*probe)(const h5ck_probe *probe);
@@ -41,6 +42,8 @@ const h5ck_format *h5ck_format_at(size_t i); /* NULL past the last */
 int h5ck_format_by_name(const char *name, const h5ck_format **format, h5ckpt_error **err);
 /* By content; a missing path or a content that is no format's is H5CKPT_INVALID. */
 int h5ck_format_of_source(const char *path, const h5ck_format **format, h5ckpt_error **err);
+/* The format that is a folder. */
+const h5ck_format *h5ck_format_of_folders(void);
 /* By suffix; a trailing '/' or no suffix is a directory. */
 int h5ck_format_of_target(const char *path, const h5ck_format **format, h5ckpt_error **err);
 

@@ -84,6 +84,14 @@ int h5ck_format_of_source(const char *path, const h5ck_format **format, h5ckpt_e
     return rc ? h5ck_err_where(err, rc, path, NULL) : 0;
 }
 
+const h5ck_format *h5ck_format_of_folders(void)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (table[i]->is_dir)
+            return table[i];
+    return table[0];
+}
+
 int h5ck_format_of_target(const char *path, const h5ck_format **format, h5ckpt_error **err)
 {
     const char *slash = strrchr(path, '/');

@@ -39,6 +39,7 @@ void h5ckpt_state_free(h5ckpt_state *state)
     free_decoded(&state->parameters.dict);
     free_decoded(&state->optimizer_state.dict);
     h5ck_dict_free(&state->decays.dict);
+    h5ck_dict_free(&state->metadata_keys);
     for (h5ck_closer *c = state->closers; c; c = c->next)
         c->close(c->what);
     h5ck_arena_free(&state->arena);
@@ -184,17 +185,17 @@ int h5ck_state_set_metadata(h5ckpt_state *state, const char *key, const char *te
     int rc = check_name(key, "metadata", err);
     if (rc)
         return rc;
-    if (!h5ck_text_is_utf8(text, strlen(text)))
+    if (!text || !h5ck_text_is_utf8(text, strlen(text)))
         return h5ck_fail(err, H5CKPT_INVALID, "metadata '%s': expected UTF-8, found other bytes", key);
     char *own_key = h5ck_arena_strdup(&state->arena, key), *own_text = h5ck_arena_strdup(&state->arena, text);
     if (!own_key || !own_text)
         return h5ck_fail_nomem(err);
     h5ckpt_value *m = &state->metadata;
-    for (size_t i = 0; i < m->count; i++)
-        if (strcmp(state->metadata_fields[i].key.as.str, key) == 0) {
-            state->metadata_fields[i].value = h5ck_value_str(own_text);
-            return 0;
-        }
+    uintptr_t place = (uintptr_t)h5ck_dict_get(&state->metadata_keys, key); /* counted from 1 */
+    if (place) {
+        state->metadata_fields[place - 1].value = h5ck_value_str(own_text);
+        return 0;
+    }
     if (m->count == state->metadata_room) {
         size_t room = state->metadata_room ? 2 * state->metadata_room : 8;
         h5ckpt_field *more = h5ck_arena_zalloc(&state->arena, room, sizeof *more);
@@ -205,6 +206,8 @@ int h5ck_state_set_metadata(h5ckpt_state *state, const char *key, const char *te
         m->as.fields = state->metadata_fields = more;
         state->metadata_room = room;
     }
+    if (!h5ck_dict_set(&state->metadata_keys, own_key, (void *)(uintptr_t)(m->count + 1)))
+        return h5ck_fail_nomem(err);
     state->metadata_fields[m->count++] = (h5ckpt_field){h5ck_value_str(own_key), h5ck_value_str(own_text)};
     return 0;
 }
@@ -233,32 +236,32 @@ const h5ckpt_value *h5ckpt_state_metadata(const h5ckpt_state *state)
 
 size_t h5ckpt_tensors_count(const h5ckpt_tensors *tensors)
 {
-    return tensors->dict.count;
+    return tensors ? tensors->dict.count : 0;
 }
 
 const h5ckpt_tensor *h5ckpt_tensors_at(const h5ckpt_tensors *tensors, size_t i)
 {
-    return i < tensors->dict.count ? tensors->dict.entries[i].value : NULL;
+    return tensors && i < tensors->dict.count ? tensors->dict.entries[i].value : NULL;
 }
 
 const h5ckpt_tensor *h5ckpt_tensors_get(const h5ckpt_tensors *tensors, const char *name)
 {
-    return h5ck_dict_get(&tensors->dict, name);
+    return tensors && name ? h5ck_dict_get(&tensors->dict, name) : NULL;
 }
 
 size_t h5ckpt_decays_count(const h5ckpt_decays *decays)
 {
-    return decays->dict.count;
+    return decays ? decays->dict.count : 0;
 }
 
 const h5ckpt_decay *h5ckpt_decays_at(const h5ckpt_decays *decays, size_t i)
 {
-    return i < decays->dict.count ? decays->dict.entries[i].value : NULL;
+    return decays && i < decays->dict.count ? decays->dict.entries[i].value : NULL;
 }
 
 const h5ckpt_decay *h5ckpt_decays_get(const h5ckpt_decays *decays, const char *name)
 {
-    return h5ck_dict_get(&decays->dict, name);
+    return decays && name ? h5ck_dict_get(&decays->dict, name) : NULL;
 }
 
 const h5ckpt_decay_info *h5ckpt_decay_get_info(const h5ckpt_decay *decay)

@@ -43,11 +43,12 @@ struct h5ckpt_state {
     h5ckpt_decays decays;
     h5ckpt_value metadata; /* H5CKPT_DICT of strings, whose fields are: */
     h5ckpt_field *metadata_fields;
+    h5ck_dict metadata_keys; /* key -> its field's place, from 1 */
     size_t metadata_room;
     const struct h5ck_format *format; /* NULL: built in memory */
     const char *written_by; /* the name of the schema that the source says it was written with, or NULL; in the arena */
     const struct h5ck_schema *schema; /* owned: closed with the state; may be NULL in a state built in memory */
-    bool mapped;         /* made of another state by a schema's name rules; that one is closed with it */
+    bool mapped;                      /* made of another state by a schema's name rules; that one is closed with it */
     h5ck_closer *closers;
 };
 

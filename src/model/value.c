@@ -57,6 +57,8 @@ static int copy_array(h5ck_arena *arena, const h5ckpt_array *from, const h5ckpt_
     const h5ck_dtype *dtype = from ? h5ck_dtype_get(from->dtype) : NULL;
     if (!dtype)
         return h5ck_fail(err, H5CKPT_INVALID, "an array without an element type");
+    if ((from->rank && !from->shape) || (from->nbytes && !from->data))
+        return h5ck_fail(err, H5CKPT_INVALID, "an array without its shape or data");
     uint64_t nbytes = dtype->size;
     for (size_t i = 0; i < from->rank; i++)
         if (h5ck_ckd_mul(nbytes, from->shape[i], &nbytes))
@@ -111,6 +113,8 @@ static int copy(h5ck_arena *arena, const h5ckpt_value *from, h5ckpt_value *to, i
         return to->as.str ? 0 : h5ck_fail_nomem(err);
     case H5CKPT_BYTES:
     case H5CKPT_BIGINT:
+        if (from->count && !from->as.bytes)
+            return h5ck_fail(err, H5CKPT_INVALID, "a value of %zu bytes without them", from->count);
         to->as.bytes = h5ck_arena_memdup(arena, from->as.bytes, from->count);
         return to->as.bytes ? 0 : h5ck_fail_nomem(err);
     case H5CKPT_LIST:
@@ -280,11 +284,11 @@ bool h5ck_value_as_double(const h5ckpt_value *v, double *d)
 const h5ckpt_value *h5ckpt_value_get(const h5ckpt_value *container, const char *key)
 {
     const h5ckpt_field *fields = NULL;
-    size_t count = 0, length = strlen(key);
-    if (container && container->type == H5CKPT_DICT) {
+    size_t count = 0, length = key ? strlen(key) : 0;
+    if (key && container && container->type == H5CKPT_DICT) {
         fields = container->as.fields;
         count = container->count;
-    } else if (container && container->type == H5CKPT_OBJECT) {
+    } else if (key && container && container->type == H5CKPT_OBJECT) {
         fields = container->as.object->fields;
         count = container->as.object->count;
     }

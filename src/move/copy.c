@@ -42,6 +42,7 @@ static int open_source(h5ck_copier *c, const h5ck_file *file, h5ckpt_error **err
     if (c->file == file)
         return 0;
     int rc = h5ck_copier_close_source(c, err);
+    c->other_failed = rc != 0;
     if (rc == 0)
         rc = h5ck_fs_reopen(file, &c->fd, err);
     c->file = rc ? NULL : file;
@@ -55,7 +56,7 @@ static int read_slab(h5ck_copier *c, const h5ckpt_tensor *t, uint64_t offset, vo
     int rc = open_source(c, t->extent.file, err);
     if (rc == 0)
         rc = h5ck_fs_pread(c->fd, to, n, t->extent.offset + offset, err);
-    return rc ? h5ck_file_where(err, rc, t->extent.file) : 0;
+    return rc && !c->other_failed ? h5ck_file_where(err, rc, t->extent.file) : rc;
 }
 
 static h5ck_digest *digest_for(h5ck_copier *c, h5ckpt_digest algorithm)
@@ -79,7 +80,8 @@ static int begin_digests(h5ck_copier *c, const h5ckpt_tensor *t, h5ckpt_digest a
                          h5ckpt_error **err)
 {
     h5ckpt_digest known = H5CKPT_DIGEST_NONE;
-    bool checks = t->digest && h5ck_digest_parse(t->digest, &known) && h5ck_digest_available(known);
+    bool checks =
+        t->digest && h5ck_digest_parse(t->digest, &known) == H5CK_DIGEST_KNOWN && h5ck_digest_available(known);
     *d = (on_the_way){digest_for(c, algorithm), NULL};
     if (checks)
         d->check = known == algorithm ? d->store : digest_for(c, known);
@@ -90,14 +92,13 @@ static int begin_digests(h5ck_copier *c, const h5ckpt_tensor *t, h5ckpt_digest a
 static int end_digests(const on_the_way *d, const h5ckpt_tensor *t, char *text, h5ckpt_error **err)
 {
     char found[H5CK_DIGEST_TEXT];
-    if (d->store)
-        h5ck_digest_text(d->store, text);
-    if (!d->check)
-        return 0;
+    int rc = d->store ? h5ck_digest_text(d->store, text, err) : 0;
+    if (rc || !d->check)
+        return rc;
     if (d->check == d->store)
         memcpy(found, text, sizeof found);
-    else
-        h5ck_digest_text(d->check, found);
+    else if ((rc = h5ck_digest_text(d->check, found, err)))
+        return rc;
     if (strcmp(found, t->digest) == 0)
         return 0;
     h5ck_fail(err, H5CKPT_INVALID, "the data is damaged: expected digest %s, found %s", t->digest, found);

@@ -14,6 +14,7 @@ typedef struct h5ck_copier {
     unsigned char *buf;      /* H5CK_COPY_SLAB bytes */
     h5ck_digest *digests[2]; /* by h5ckpt_digest: XXH3, SHA256; made when first needed */
     const h5ck_file *file;   /* open as `fd`, or NULL */
+    bool other_failed;       /* the failure is of the file before, not of this tensor */
     int fd;
     atomic_ullong *done; /* bytes moved by all threads */
     atomic_bool *stop;   /* set: give up */

@@ -13,6 +13,7 @@
 
 struct h5ck_digest {
     h5ckpt_digest algorithm;
+    bool failed;
     XXH3_state_t *xxh3;
 #ifdef HAVE_LIBCRYPTO
     EVP_MD_CTX *sha256;
@@ -43,16 +44,18 @@ bool h5ck_digest_available(h5ckpt_digest algorithm)
     return algorithm == H5CKPT_DIGEST_NONE;
 }
 
-bool h5ck_digest_parse(const char *text, h5ckpt_digest *algorithm)
+h5ck_digest_form h5ck_digest_parse(const char *text, h5ckpt_digest *algorithm)
 {
     for (size_t i = 0; i < ALGORITHMS; i++) {
-        size_t n = strlen(algorithms[i].prefix);
-        if (strncmp(text, algorithms[i].prefix, n) == 0 && strlen(text) == n + 2 * algorithms[i].bytes) {
-            *algorithm = algorithms[i].algorithm;
-            return true;
-        }
+        size_t n = strlen(algorithms[i].prefix), digits = 2 * algorithms[i].bytes;
+        if (strncmp(text, algorithms[i].prefix, n) != 0)
+            continue;
+        if (strspn(text + n, "0123456789abcdef") != digits || text[n + digits])
+            return H5CK_DIGEST_BROKEN;
+        *algorithm = algorithms[i].algorithm;
+        return H5CK_DIGEST_KNOWN;
     }
-    return false;
+    return strchr(text, ':') ? H5CK_DIGEST_UNKNOWN : H5CK_DIGEST_BROKEN;
 }
 
 h5ck_digest *h5ck_digest_new(h5ckpt_digest algorithm)
@@ -78,27 +81,28 @@ h5ck_digest *h5ck_digest_new(h5ckpt_digest algorithm)
 
 void h5ck_digest_reset(h5ck_digest *d)
 {
+    d->failed = false;
     if (d->xxh3)
-        XXH3_128bits_reset(d->xxh3);
+        d->failed = XXH3_128bits_reset(d->xxh3) != XXH_OK;
 #ifdef HAVE_LIBCRYPTO
     if (d->sha256)
-        EVP_DigestInit_ex(d->sha256, EVP_sha256(), NULL);
+        d->failed = EVP_DigestInit_ex(d->sha256, EVP_sha256(), NULL) != 1;
 #endif
 }
 
 void h5ck_digest_update(h5ck_digest *d, const void *data, size_t n)
 {
     if (d->xxh3)
-        XXH3_128bits_update(d->xxh3, data, n);
+        d->failed |= XXH3_128bits_update(d->xxh3, data, n) != XXH_OK;
 #ifdef HAVE_LIBCRYPTO
     if (d->sha256)
-        EVP_DigestUpdate(d->sha256, data, n);
+        d->failed |= EVP_DigestUpdate(d->sha256, data, n) != 1;
 #endif
 }
 
-void h5ck_digest_text(h5ck_digest *d, char *text)
+int h5ck_digest_text(h5ck_digest *d, char *text, h5ckpt_error **err)
 {
-    unsigned char bytes[LARGEST];
+    unsigned char bytes[LARGEST] = {0};
     text[0] = 0;
     if (d->xxh3) {
         XXH128_canonical_t canonical;
@@ -107,8 +111,10 @@ void h5ck_digest_text(h5ck_digest *d, char *text)
     }
 #ifdef HAVE_LIBCRYPTO
     if (d->sha256)
-        EVP_DigestFinal_ex(d->sha256, bytes, NULL);
+        d->failed |= EVP_DigestFinal_ex(d->sha256, bytes, NULL) != 1;
 #endif
+    if (d->failed)
+        return h5ck_fail(err, H5CKPT_SYSTEM, "the digest's library failed");
     for (size_t i = 0; i < ALGORITHMS; i++) {
         if (algorithms[i].algorithm != d->algorithm)
             continue;
@@ -116,6 +122,7 @@ void h5ck_digest_text(h5ck_digest *d, char *text)
         for (size_t b = 0; b < algorithms[i].bytes; b++)
             p += sprintf(p, "%02x", bytes[b]);
     }
+    return 0;
 }
 
 void h5ck_digest_free(h5ck_digest *d)

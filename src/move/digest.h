@@ -12,12 +12,16 @@ typedef struct h5ck_digest h5ck_digest;
 /* NULL when out of memory, or for an algorithm that this build does not have (h5ck_digest_available). */
 h5ck_digest *h5ck_digest_new(h5ckpt_digest algorithm);
 bool h5ck_digest_available(h5ckpt_digest algorithm);
-/* The algorithm that a text names; false where it is unknown (then the text is passed over with a note). */
-bool h5ck_digest_parse(const char *text, h5ckpt_digest *algorithm);
+
+/* What a text is: a digest that this build knows by name (*algorithm), one of another kind, or none at all. */
+typedef enum h5ck_digest_form { H5CK_DIGEST_KNOWN, H5CK_DIGEST_UNKNOWN, H5CK_DIGEST_BROKEN } h5ck_digest_form;
+h5ck_digest_form h5ck_digest_parse(const char *text, h5ckpt_digest *algorithm);
+
+/* A library that fails on the way (out of memory, a policy) is remembered and told at the end. */
 void h5ck_digest_reset(h5ck_digest *d);
 void h5ck_digest_update(h5ck_digest *d, const void *data, size_t n);
 /* Writes the text with its zero; `text` has room for H5CK_DIGEST_TEXT bytes. */
-void h5ck_digest_text(h5ck_digest *d, char *text);
+int h5ck_digest_text(h5ck_digest *d, char *text, h5ckpt_error **err);
 void h5ck_digest_free(h5ck_digest *d);
 
 #endif

@@ -145,7 +145,7 @@ static int carry_out(mover *m, h5ck_copier *c, const task *t, h5ckpt_error **err
         rc = write_file(m, c, move, file, err);
     if (rc == 0)
         return 0;
-    if (move)
+    if (move && !c->other_failed)
         h5ck_err_where(err, rc, NULL, move->tensor->info.name);
     return named(m, file, rc, err);
 }

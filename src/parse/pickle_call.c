@@ -39,6 +39,14 @@ static const struct understood {
     {"builtins", "object", H5CK_CALL_OBJECT},
 };
 
+bool h5ck_pickle_understands(const char *module, const char *name)
+{
+    for (size_t i = 0; i < sizeof understood / sizeof *understood; i++)
+        if (strcmp(understood[i].module, module) == 0 && strcmp(understood[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static bool text_is(const h5ck_pickle_node *n, const char *text)
 {
     return n->count == strlen(text) && memcmp(n->u.data, text, n->count) == 0;

@@ -109,6 +109,8 @@ const char *h5ck_pickle_kind_name(const h5ck_pickle_node *n);
 /* ---- pickle_call.c: the opcodes that would call something. `at` is the opcode's offset. ---- */
 
 int h5ck_pickle_global(h5ck_pickle_graph *g, uint64_t at, uint32_t module, uint32_t name, uint32_t *index);
+/* True for a global that is one of the constructors of plain data, and so never an object's class. */
+bool h5ck_pickle_understands(const char *module, const char *name);
 int h5ck_pickle_reduce(h5ck_pickle_graph *g, uint64_t at, uint32_t callable, uint32_t args, uint32_t *index);
 int h5ck_pickle_newobj(h5ck_pickle_graph *g, uint64_t at, uint32_t class_, uint32_t args, uint32_t *index);
 int h5ck_pickle_set_state(h5ck_pickle_graph *g, uint64_t at, uint32_t target, uint32_t state);

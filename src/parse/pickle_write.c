@@ -25,6 +25,7 @@
 #include "model/dtype.h"
 #include "model/value.h"
 #include "parse/pickle.h"
+#include "parse/pickle_graph.h"
 #include "parse/pickle_text.h"
 
 #include <inttypes.h>
@@ -42,6 +43,7 @@ typedef struct writer {
     uint32_t bytes[257];      /* memo number + 1 of b'\0' to b'\xff', and of b'' */
     uint32_t dtypes[DTYPES];  /* by h5ckpt_dtype */
     uint32_t numpy_bools[2];
+    size_t values, content; /* so far, against the reader's limits: what is written can be read */
     bool python2;
 } writer;
 
@@ -468,6 +470,9 @@ static int put_object(writer *w, const h5ckpt_object *o, int depth)
     if (bad)
         return h5ck_fail(w->err, H5CKPT_INVALID, "expected the name of a module or class for a pickle, found '%s'",
                          h5ck_pickle_shown((const unsigned char *)bad, strlen(bad), shown, sizeof shown));
+    if (h5ck_pickle_understands(o->module, o->class_name))
+        return h5ck_fail(w->err, H5CKPT_INVALID, "expected an object's class, found %s %s, which means other things",
+                         o->module, o->class_name);
     int rc = put_global(w, o->module, o->class_name);
     if (rc)
         return rc;
@@ -481,11 +486,35 @@ static int put_object(writer *w, const h5ckpt_object *o, int depth)
     return rc;
 }
 
+/* The reader's limits. */
+static int charge(writer *w, const h5ckpt_value *v)
+{
+    size_t bytes = 0;
+    if (v->type == H5CKPT_STR || v->type == H5CKPT_BYTES || v->type == H5CKPT_BIGINT)
+        bytes = v->count;
+    else if (v->type == H5CKPT_ARRAY)
+        bytes = v->as.array->nbytes;
+    else if (v->type == H5CKPT_OBJECT)
+        bytes = strlen(v->as.object->module) + strlen(v->as.object->class_name);
+    if (++w->values > H5CK_PICKLE_NODES)
+        return h5ck_fail(w->err, H5CKPT_INVALID, "expected at most %d values in a pickle, found more",
+                         (int)H5CK_PICKLE_NODES);
+    if (bytes > H5CK_PICKLE_BYTES - w->content)
+        return h5ck_fail(w->err, H5CKPT_INVALID,
+                         "expected at most %d bytes of text and elements in a pickle, found more",
+                         (int)H5CK_PICKLE_BYTES);
+    w->content += bytes;
+    return 0;
+}
+
 static int put_value(writer *w, const h5ckpt_value *v, int depth)
 {
     if (depth > H5CK_VALUE_DEPTH)
         return h5ck_fail(w->err, H5CKPT_INVALID, "expected values nested at most %d deep, found deeper ones",
                          (int)H5CK_VALUE_DEPTH);
+    int rc = charge(w, v);
+    if (rc)
+        return rc;
     if (w->out->failed)
         return h5ck_fail_nomem(w->err);
     switch (v->type) {

@@ -206,7 +206,7 @@ static int check_names(h5ck_draft *d)
 /* ---- Rules ---- */
 
 /* What a small expression must not do: take memory or time without bound when it is compiled or matched. */
-static const char *regex_excess(const char *match)
+static const char *regex_excess(const char *match, unsigned long *of_schema)
 {
     enum { LENGTH = 4096, REPEATS = 1000 };
     unsigned long all = 1;
@@ -230,7 +230,8 @@ static const char *regex_excess(const char *match)
                 break;
         }
     }
-    return NULL;
+    *of_schema += all > 1 ? all : 0; /* each takes memory for itself */
+    return *of_schema > REPEATS ? "more repeats in all rules" : NULL;
 }
 
 static int check_rename(h5ck_draft *d, const h5ck_rule *r)
@@ -249,13 +250,15 @@ static int check_rename(h5ck_draft *d, const h5ck_rule *r)
     return 0;
 }
 
-static int finish_rule(h5ck_draft *d, h5ck_rule *r)
+static int finish_rule(h5ck_draft *d, h5ck_rule *r, unsigned long *repeats)
 {
-    const char *excess = regex_excess(r->match);
+    const char *excess = regex_excess(r->match, repeats);
     if (excess)
         return h5ck_draft_wrong_text(d, r->match, excess,
                                      "a regular expression of at most 4096 bytes, 1000 repeats, no back reference");
     int rc = regcomp(&r->regex, r->match, REG_EXTENDED);
+    if (rc == REG_ESPACE)
+        return h5ck_fail_nomem(d->err);
     if (rc) {
         char reason[100], found[140];
         regerror(rc, &r->regex, reason, sizeof reason);
@@ -273,9 +276,10 @@ static int finish_rules(h5ck_draft *d)
     h5ck_clocale c;
     if (!h5ck_clocale_enter(&c))
         return h5ck_fail_nomem(d->err);
+    unsigned long repeats = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < d->schema->rule_count; i++)
-        rc = finish_rule(d, &d->schema->rules[i]);
+        rc = finish_rule(d, &d->schema->rules[i], &repeats);
     h5ck_clocale_leave(&c);
     return rc;
 }

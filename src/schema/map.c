@@ -2,6 +2,7 @@
  * map.c - questions about a schema: does a pattern match, what is known of a class, is this object a decay at all.
  */
 #include "base/text.h"
+#include "schema/python_library.h"
 #include "schema/schema.h"
 
 #include <string.h>
@@ -59,6 +60,9 @@ int h5ck_schema_check_object(void *schema, const h5ckpt_object *object, h5ckpt_e
                          object->class_name ? object->class_name : "");
     if (is_decay_module(s, object->module) || h5ck_schema_class(s, object->module, object->class_name))
         return 0;
+    if (h5ck_python_has(object->module))
+        return h5ck_fail(err, H5CKPT_INVALID, "expected a learning-rate decay, found %s.%s of Python's own library",
+                         object->module, object->class_name);
     const char *missing = missing_base_field(s, object);
     if (missing)
         return h5ck_fail(err, H5CKPT_INVALID, "expected a learning-rate decay, found %s.%s, which has no field '%s'",

@@ -49,7 +49,8 @@ static int verify(const altered *a, unsigned char *block, size_t size, h5ckpt_er
     char found[H5CK_DIGEST_TEXT];
     h5ckpt_digest algorithm;
     const h5ckpt_tensor *t = a->source;
-    if (!t->digest || !h5ck_digest_parse(t->digest, &algorithm) || !h5ck_digest_available(algorithm))
+    if (!t->digest || h5ck_digest_parse(t->digest, &algorithm) != H5CK_DIGEST_KNOWN ||
+        !h5ck_digest_available(algorithm))
         return 0;
     h5ck_digest *d = h5ck_digest_new(algorithm);
     if (!d)
@@ -60,7 +61,8 @@ static int verify(const altered *a, unsigned char *block, size_t size, h5ckpt_er
         if ((rc = h5ck_move_read(t, at, block, n, err)) == 0)
             h5ck_digest_update(d, block, n);
     }
-    h5ck_digest_text(d, found);
+    if (rc == 0)
+        rc = h5ck_digest_text(d, found, err);
     h5ck_digest_free(d);
     if (rc == 0 && strcmp(found, t->digest) != 0)
         rc = h5ck_fail(err, H5CKPT_INVALID, "expected elements of the digest %s, found %s", t->digest, found);
@@ -283,9 +285,13 @@ static int apply_to(applying *p, h5ckpt_tensor *t)
     const h5ck_rule *r = NULL;
     h5ckpt_tensor_info info = t->info;
     h5ck_extent extent = t->extent;
-    for (size_t i = 0; !r && i < p->schema->rule_count; i++)
-        if (regexec(&p->schema->rules[i].regex, info.name, GROUPS, match, 0) == 0)
+    for (size_t i = 0; !r && i < p->schema->rule_count; i++) {
+        int got = regexec(&p->schema->rules[i].regex, info.name, GROUPS, match, 0);
+        if (got != 0 && got != REG_NOMATCH)
+            return h5ck_fail_nomem(p->err);
+        if (got == 0)
             r = &p->schema->rules[i];
+    }
     if (!r)
         return add(p, t, &info, &extent);
     if (r->drop) {

@@ -120,8 +120,8 @@ const h5ck_field_spec *h5ck_class_field(const h5ck_class *c, const char *name);
 
 /* THE rule of what counts as a decay, for every reader and writer. Allowed are the classes of the schema's decay
  * modules, the classes the schema names, and a user's own class in any module where the object shows itself to be a
- * subclass of LearningRateDecay: it has all base fields. Module and class must be (dotted) ASCII identifiers, for they
- * become a line of a pickle. Otherwise H5CKPT_INVALID with the reason. `schema` is a const h5ck_schema * (void for the
+ * subclass of LearningRateDecay: it has all base fields, and its module is not of Python's own library. Module and class
+ * must be (dotted) ASCII identifiers, for they become a line of a pickle. Otherwise H5CKPT_INVALID with the reason. `schema` is a const h5ck_schema * (void for the
  * pickle reader's policy). */
 int h5ck_schema_check_object(void *schema, const h5ckpt_object *object, h5ckpt_error **err);
 
