@@ -18,15 +18,15 @@
  *   Return codes  Every call that can fail returns an h5ckpt_code (0 is success) or NULL, and fills *err.
  *   Errors        Pass the address of a NULL h5ckpt_error pointer, or NULL for no details. The library sets it at most
  *                 once, to the first error; the caller frees it with h5ckpt_error_free.
- *   NULL          Pointers must not be NULL unless it is said. But what a look-up did not find may be passed on: it is an
- *                 H5CKPT_USAGE error where there is an `err`, and nothing (0, NULL) in look-ups.
+ *   NULL          Pointers must not be NULL unless it is said. But what a look-up did not find may be passed on: it is
+ *                 an H5CKPT_USAGE error where there is an `err`, and nothing (0, NULL) in look-ups.
  *   Strings       UTF-8, zero-terminated. Names never hold a zero byte.
  *   Ownership     Stated at each call. "Borrowed from X" means: do not free it; valid until X is freed.
  *   Threads       Any number of threads may read one state, its dictionaries, tensors and decays at once; building or
  *                 freeing a state takes one thread at a time. Calls on different states are independent. HDF5 is used
  *                 under a lock of h5ckpt's own: a host that calls a libhdf5 built without thread safety from another
- *                 thread must keep its calls apart from h5ckpt's. After a damaged HDF5 file libhdf5's printing of errors
- *                 is off while the process ends, for it would print of its own accord then.
+ *                 thread must keep its calls apart from h5ckpt's. After a damaged HDF5 file libhdf5's printing of
+ *                 errors is off while the process ends, for it would print of its own accord then.
  *   Manners       No global state that a caller could notice, no printing, no exit, no signal handlers, no locale.
  *   Mapped files  Tensor data of an uncompressed file is the file itself, mapped read-only. A file that another process
  *                 shortens while it is mapped raises SIGBUS in whoever touches the lost pages, as with any mapping;
@@ -142,7 +142,8 @@ typedef struct h5ckpt_array {
     const void *data;
 } h5ckpt_array;
 
-/* Plain data: read it in place, or build it with initializers and hand it to h5ckpt_state_add_decay, which copies it. */
+/* Plain data: read it in place, or build it with initializers and hand it to h5ckpt_state_add_decay, which copies
+ * it. */
 struct h5ckpt_value {
     h5ckpt_value_type type;
     unsigned char python2;  /* 1: was Python 2's `str` (type STR or BYTES) or `long` (type INT or BIGINT) */
@@ -168,7 +169,7 @@ struct h5ckpt_field {
 /* The value under the string `key` of a dict or object, or NULL. Borrowed from `container`. */
 H5CKPT_API const h5ckpt_value *h5ckpt_value_get(const h5ckpt_value *container, const char *key);
 
-/* ---- Tensors ------------------------------------------------------------------------------------------------------ */
+/* ---- Tensors ----------------------------------------------------------------------------------------------------- */
 
 typedef struct h5ckpt_state h5ckpt_state;
 typedef struct h5ckpt_tensor h5ckpt_tensor;
@@ -206,7 +207,8 @@ H5CKPT_API const void *h5ckpt_tensor_data(const h5ckpt_tensor *tensor, h5ckpt_er
 H5CKPT_API int h5ckpt_tensor_read(const h5ckpt_tensor *tensor, uint64_t offset, void *buffer, size_t length,
                                   h5ckpt_error **err);
 
-/* Number of tensors; the i-th in the dictionary's order (NULL past the end); the one of that name, or NULL. Borrowed. */
+/* Number of tensors; the i-th in the dictionary's order (NULL past the end); the one of that name, or NULL.
+ * Borrowed. */
 H5CKPT_API size_t h5ckpt_tensors_count(const h5ckpt_tensors *tensors);
 H5CKPT_API const h5ckpt_tensor *h5ckpt_tensors_at(const h5ckpt_tensors *tensors, size_t i);
 H5CKPT_API const h5ckpt_tensor *h5ckpt_tensors_get(const h5ckpt_tensors *tensors, const char *name);
@@ -214,7 +216,7 @@ H5CKPT_API const h5ckpt_tensor *h5ckpt_tensors_get(const h5ckpt_tensors *tensors
 /* Frees a dictionary that h5ckpt_load_persistables returned, with all borrowed from it; NULL is allowed. */
 H5CKPT_API void h5ckpt_tensors_free(h5ckpt_tensors *tensors);
 
-/* ---- Learning-rate decays ----------------------------------------------------------------------------------------- */
+/* ---- Learning-rate decays ---------------------------------------------------------------------------------------- */
 
 typedef struct h5ckpt_decay_info {
     const char *name;          /* the optimizer's name, often "None" */
@@ -226,8 +228,9 @@ typedef struct h5ckpt_decay_info {
 /* A decay's description. Borrowed from its state. */
 H5CKPT_API const h5ckpt_decay_info *h5ckpt_decay_get_info(const h5ckpt_decay *decay);
 
-/* The next n learning rates, from the decay's own step_num on, as Paddle computes them (in the decay's dtype, most often float32).
- * H5CKPT_INVALID where a field is missing or of a wrong type, H5CKPT_USAGE where the class has no formula. */
+/* The next n learning rates, from the decay's own step_num on, as Paddle computes them (in the decay's dtype, most
+ * often float32). H5CKPT_INVALID where a field is missing or of a wrong type, H5CKPT_USAGE where the class has no
+ * formula. */
 H5CKPT_API int h5ckpt_decay_rates(const h5ckpt_decay *decay, size_t n, double *rates, h5ckpt_error **err);
 
 /* The learning rate at global step `step`. A nested decay is taken to have stepped along with the outer one. */
@@ -239,7 +242,7 @@ H5CKPT_API const h5ckpt_decay *h5ckpt_decays_at(const h5ckpt_decays *decays, siz
 H5CKPT_API const h5ckpt_decay *h5ckpt_decays_get(const h5ckpt_decays *decays, const char *name);
 H5CKPT_API void h5ckpt_decays_free(h5ckpt_decays *decays);
 
-/* ---- Options ------------------------------------------------------------------------------------------------------ */
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
 
 typedef enum h5ckpt_digest { H5CKPT_DIGEST_XXH3, H5CKPT_DIGEST_SHA256, H5CKPT_DIGEST_NONE } h5ckpt_digest;
 
@@ -269,13 +272,16 @@ typedef struct h5ckpt_options {
     void *note_user;
 } h5ckpt_options;
 
-#define H5CKPT_OPTIONS_INIT {sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_XXH3, 0, 0, 0, 0}
+#define H5CKPT_OPTIONS_INIT                                                                                            \
+    {                                                                                                                  \
+        sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_XXH3, 0, 0, 0, 0                                 \
+    }
 
 /* ---- Paddle's call and its twin --------------------------------------------------------------------------------- */
 
-/* Paddle 1.5's fluid.dygraph.load_persistables: both dictionaries of a save directory, or of any file that h5ckpt reads.
- * `dirname` NULL means "save_dir". On success the caller frees *parameters and *decays, each on its own and in any
- * order; what h5ckpt_tensor_data gives stays valid until then, even if the files are deleted or replaced meanwhile.
+/* Paddle 1.5's fluid.dygraph.load_persistables: both dictionaries of a save directory, or of any file that h5ckpt
+ * reads. `dirname` NULL means "save_dir". On success the caller frees *parameters and *decays, each on its own and in
+ * any order; what h5ckpt_tensor_data gives stays valid until then, even if the files are deleted or replaced meanwhile.
  * Either may be NULL where it is not wanted. On failure both are set to NULL. */
 H5CKPT_API int h5ckpt_load_persistables(const char *dirname, h5ckpt_tensors **parameters, h5ckpt_decays **decays,
                                         h5ckpt_error **err);
@@ -285,7 +291,7 @@ H5CKPT_API int h5ckpt_load_persistables(const char *dirname, h5ckpt_tensors **pa
 H5CKPT_API int h5ckpt_save_persistables(const h5ckpt_tensors *parameters, const char *dirname,
                                         const h5ckpt_decays *decays, h5ckpt_error **err);
 
-/* ---- States: any source, any target ------------------------------------------------------------------------------- */
+/* ---- States: any source, any target ------------------------------------------------------------------------------ */
 
 /* Opens a checkpoint of any format (options->from, ->schema, ->include, ->exclude, ->note apply; NULL for defaults).
  * Reads the metadata only. The caller frees the state with h5ckpt_state_free. NULL with *err on failure. */
@@ -313,7 +319,8 @@ H5CKPT_API int h5ckpt_state_add_tensor(h5ckpt_state *state, int optimizer_state,
                                        const void *data, h5ckpt_error **err);
 
 /* Adds a decay under an optimizer's name (Paddle's default is "None"). `object` is of type H5CKPT_OBJECT; it is copied
- * with all below it. Where its own module is NULL Paddle's decay module is meant; an object nested in it names its module. */
+ * with all below it. Where its own module is NULL Paddle's decay module is meant; an object nested in it names its
+ * module. */
 H5CKPT_API int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, const h5ckpt_value *object,
                                       h5ckpt_error **err);
 
@@ -322,18 +329,18 @@ H5CKPT_API int h5ckpt_state_set_metadata(h5ckpt_state *state, const char *key, c
 
 /* Writes a state to a new target (options->to, ->schema, ->force, ->no_sync, ->jobs, ->digest, ->progress, ->note). The
  * target appears whole, or not at all and an existing one stays as it was; when the call returns it is on disk unless
- * no_sync (should its folder's entry alone fail to reach the disk, the target stands and the error says so). An empty folder
- * makes room for a save directory without force. With force a folder is replaced only where it is a save directory and
- * nothing else. */
+ * no_sync (should its folder's entry alone fail to reach the disk, the target stands and the error says so). An empty
+ * folder makes room for a save directory without force. With force a folder is replaced only where it is a save
+ * directory and nothing else. */
 H5CKPT_API int h5ckpt_state_write(const h5ckpt_state *state, const char *path, const h5ckpt_options *options,
                                   h5ckpt_error **err);
 
-/* h5ckpt_state_open and h5ckpt_state_write in one, after checking that the target is not the source or inside it. Bounded
- * memory, whatever the model's size. */
+/* h5ckpt_state_open and h5ckpt_state_write in one, after checking that the target is not the source or inside it.
+ * Bounded memory, whatever the model's size. */
 H5CKPT_API int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options *options,
                               h5ckpt_error **err);
 
-/* ---- Looking closer ----------------------------------------------------------------------------------------------- */
+/* ---- Looking closer ---------------------------------------------------------------------------------------------- */
 
 /* How the bytes of a tensor or a decay were read, as lines of text. The caller frees the text with free(3). */
 H5CKPT_API char *h5ckpt_explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, const h5ckpt_decay *decay,

@@ -105,8 +105,8 @@ static void close_state(void *state)
     h5ckpt_state_free(state);
 }
 
-/* The name rules of a schema map another layout onto its own: they do not apply to what it has mapped already. Where they
- * do, *state becomes the mapped one, which takes the other along. */
+/* The name rules of a schema map another layout onto its own: they do not apply to what it has mapped already. Where
+ * they do, *state becomes the mapped one, which takes the other along. */
 static int map_names(h5ckpt_state **state, const h5ck_log *log, h5ckpt_error **err)
 {
     h5ckpt_state *from = *state, *to;

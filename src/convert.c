@@ -1,9 +1,9 @@
 /*
  * convert.c - writing: a state to a new target, and from one checkpoint to another.
  *
- * The format plans, the mover carries out, at a stage beside the target; the stage takes the target's name when it is whole
- * and on disk. Whatever fails until then, an existing target stays as it was and the stage is removed. What may not be
- * replaced, even with force: the source, a folder that holds it, a folder that is no save directory, a device.
+ * The format plans, the mover carries out, at a stage beside the target; the stage takes the target's name when it is
+ * whole and on disk. Whatever fails until then, an existing target stays as it was and the stage is removed. What may
+ * not be replaced, even with force: the source, a folder that holds it, a folder that is no save directory, a device.
  */
 #include "base/fs.h"
 #include "move/digest.h"

@@ -16,8 +16,8 @@ int h5ck_options_schema(const h5ckpt_options *options, h5ck_schema **schema, h5c
 int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema *schema, const h5ckpt_options *options,
                h5ckpt_error **err);
 
-/* Every decay of a state passes here before anyone sees it: it is held against the one rule of what a decay is, and learns
- * its class's row. */
+/* Every decay of a state passes here before anyone sees it: it is held against the one rule of what a decay is, and
+ * learns its class's row. */
 int h5ck_complete_decays(h5ckpt_state *state, h5ckpt_error **err);
 
 #endif

@@ -313,7 +313,8 @@ static void a_failed_conversion_leaves_the_old_target_and_nothing_else(void)
     CU_ASSERT_EQUAL(rmdir(test_tmp("place")), 0); /* no unfinished file is left */
 }
 
-/* A disk that is full at any moment: the system's reason, exit code 4, no file left. libhdf5 once crashed at exit here. */
+/* A disk that is full at any moment: the system's reason, exit code 4, no file left. libhdf5 once crashed at exit
+ * here. */
 static void a_full_disk_is_told_and_leaves_nothing(void)
 {
     static const char *const targets[] = {"narrow/x.h5", "narrow/x/"};

@@ -55,6 +55,18 @@ static void the_first_error_wins_and_learns_where_it_was(void)
     test_expect_error(&err, H5CKPT_INVALID, "found 7");
 }
 
+static void an_error_names_its_part_inside_of_the_tensor(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ck_fail(&err, H5CKPT_INVALID, "expected one string");
+    h5ck_err_part(&err, 0, "digest");
+    h5ck_err_part(&err, 0, "not the innermost");
+    h5ck_err_where(&err, 0, "m.h5", "w");
+    CU_ASSERT_STRING_EQUAL(err->message, "m.h5: 'w': 'digest': expected one string");
+    CU_ASSERT_STRING_EQUAL(err->tensor, "w");
+    h5ckpt_error_free(err);
+}
+
 static void a_message_stays_one_line_whatever_a_name_holds(void)
 {
     h5ckpt_error *err = NULL;
@@ -420,6 +432,7 @@ int main(void)
         {"checked arithmetic says when it overflows", checked_arithmetic_says_when_it_overflows},
         {"little-endian numbers at odd addresses", little_endian_at_odd_addresses},
         {"the first error wins and learns where it was", the_first_error_wins_and_learns_where_it_was},
+        {"an error names its part inside of the tensor", an_error_names_its_part_inside_of_the_tensor},
         {"a message stays one line whatever a name holds", a_message_stays_one_line_whatever_a_name_holds},
         {"an error may be unwanted", an_error_may_be_unwanted},
         {"an arena gives aligned pieces of any size", an_arena_gives_aligned_pieces_of_any_size},

@@ -3,17 +3,21 @@
  */
 #include "test.h"
 
+#include "base/le.h"
 #include "format/format.h"
 #include "hdf5/h5.h"
 #include "move/move.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
-/* For the address sanitizer: libhdf5 1.10.8 loses some memory where a damaged file makes it fail. Ours is still watched. */
+/* For the address sanitizer: libhdf5 1.10.8 loses some memory where a damaged file makes it fail. Ours is still
+ * watched. */
 #if defined(__GNUC__)
 __attribute__((visibility("default"))) /* the sanitizer looks for it by name */
 #endif
@@ -531,6 +535,104 @@ static void explains_a_tensor_and_a_decay(void)
     h5ckpt_state_free(s);
 }
 
+/* What include and exclude do to a dictionary. */
+static void explains_what_is_left_of_a_dictionary(void)
+{
+    h5ck_buf out = H5CK_BUF_INIT;
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = read_back(written(a_bit_of_all(), "left.h5"));
+    h5ck_dict *dict = &s->parameters.dict;
+    const h5ckpt_tensor *b = tensor(s, "b");
+    dict->entries[0] = dict->entries[1];
+    dict->count = 1;
+    h5ck_fmt_hdf5.explain(s, b, NULL, &out, &err);
+    test_expect_none(&err);
+    CU_ASSERT_PTR_NOT_NULL(strstr(h5ck_buf_cstr(&out), "dataset /parameters/b,"));
+    h5ck_buf_free(&out);
+    h5ckpt_state_free(s);
+}
+
+/* ---- The file and the system ---- */
+
+static int read_descriptor(const char *path, int how, h5ckpt_error **err)
+{
+    h5ck_hdf5_guard guard;
+    h5ck_hdf5_file file;
+    h5ck_fs_stat st;
+    int fd = open(path, how | O_CLOEXEC);
+    CU_ASSERT_FATAL(fd >= 0 && h5ck_fs_status(path, &st, err) == 0);
+    h5ck_hdf5_enter(&guard);
+    int rc = h5ck_hdf5_file_read(&file, fd, st.size, err);
+    rc = h5ck_hdf5_file_close(&file, rc, err);
+    h5ck_hdf5_leave(&guard);
+    close(fd);
+    return rc;
+}
+
+static void says_why_the_system_cannot_read(void)
+{
+    h5ckpt_error *err = NULL;
+    const char *path = written(a_bit_of_all(), "reason.h5");
+    CU_ASSERT_EQUAL(read_descriptor(path, O_RDONLY, &err), 0);
+    test_expect_none(&err);
+    CU_ASSERT_EQUAL(read_descriptor(path, O_WRONLY, &err), H5CKPT_SYSTEM);
+    test_expect_error(&err, H5CKPT_SYSTEM, "cannot read: Bad file descriptor");
+}
+
+static void reads_the_descriptor_whatever_has_its_name(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ck_hdf5_guard guard;
+    h5ck_hdf5_file file;
+    h5ck_fs_stat st;
+    const char *path = written(a_bit_of_all(), "name.h5");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CU_ASSERT_FATAL(fd >= 0 && h5ck_fs_status(path, &st, &err) == 0);
+    unlink(path);
+    test_write(path, "another", 7);
+    h5ck_hdf5_enter(&guard);
+    int rc = h5ck_hdf5_file_read(&file, fd, st.size, &err);
+    close(fd); /* the driver has its own */
+    CU_ASSERT(rc == 0 && H5Lexists(file.id, "/parameters/b", H5P_DEFAULT) > 0);
+    h5ck_hdf5_file_close(&file, rc, &err);
+    h5ck_hdf5_leave(&guard);
+    test_expect_none(&err);
+}
+
+/* A damaged length asks for more memory than there is: the file's fault. What we write has no such lengths. */
+static void memory_that_libhdf5_lacks_is_the_files_or_the_systems(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ck_hdf5_guard guard;
+    h5ck_hdf5_enter(&guard);
+    H5Epush2(H5E_DEFAULT, "file", "function", 1, H5E_ERR_CLS, H5E_RESOURCE, H5E_NOSPACE, "memory allocation failed");
+    CU_ASSERT_EQUAL(h5ck_hdf5_fail(&err, H5CKPT_SYSTEM, "cannot create"), H5CKPT_SYSTEM);
+    test_expect_error(&err, H5CKPT_SYSTEM, "out of memory");
+    H5Epush2(H5E_DEFAULT, "file", "function", 1, H5E_ERR_CLS, H5E_RESOURCE, H5E_NOSPACE, "memory allocation failed");
+    CU_ASSERT_EQUAL(h5ck_hdf5_fail(&err, H5CKPT_INVALID, "cannot open"), H5CKPT_INVALID);
+    h5ck_hdf5_leave(&guard);
+    test_expect_error(&err, H5CKPT_INVALID, "memory allocation failed");
+}
+
+static void refuses_a_file_that_is_being_written(void)
+{
+    h5ckpt_error *err = NULL;
+    const char *path = written(a_bit_of_all(), "locked.h5");
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    bool locks = !getenv("HDF5_USE_FILE_LOCKING") && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    close(fd);
+    if (!locks)
+        return;
+    hid_t writer = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    CU_ASSERT_FATAL(writer >= 0);
+    CU_ASSERT_PTR_NULL(read_as(path, &err));
+    test_expect_error(&err, H5CKPT_SYSTEM, "another program is writing the file");
+    H5Fclose(writer);
+    hid_t reader = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    h5ckpt_state_free(read_back(path)); /* beside other readers */
+    H5Fclose(reader);
+}
+
 /* ---- Strangers' files ---- */
 
 static hid_t stranger(const char *name)
@@ -547,6 +649,16 @@ static void put_dataset(hid_t at, const char *name, hid_t type, hid_t memory, in
     if (data)
         CU_ASSERT(H5Dwrite(d, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
     H5Dclose(d);
+    H5Sclose(space);
+}
+
+static void put_attr(hid_t object, const char *name, hid_t type, hid_t memory, int rank, const hsize_t *dims,
+                     const void *data)
+{
+    hid_t space = rank ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
+    hid_t a = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    CU_ASSERT(a >= 0 && H5Awrite(a, memory, data) >= 0);
+    H5Aclose(a);
     H5Sclose(space);
 }
 
@@ -597,6 +709,85 @@ static void decodes_chunks_and_byte_orders(void)
         test_expect_none(&err);
     }
     h5ckpt_state_free(s);
+}
+
+static void reads_behind_a_user_block(void)
+{
+    static int32_t grid[ROWS * COLUMNS] = {5, 6, 7};
+    const hsize_t dims[] = {ROWS, COLUMNS};
+    const char *path = test_tmp("block.h5"), *value = "behind";
+    hid_t list = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS), chunks = chunked(true);
+    H5Pset_userblock(list, 1024);
+    H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, list, access), text = h5ck_hdf5_type_text_new();
+    put_dataset(file, "plain", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, H5P_DEFAULT, grid);
+    put_dataset(file, "gzip", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, chunks, grid);
+    put_attr(file, "where", text, text, 0, NULL, &value);
+    H5Tclose(text);
+    H5Pclose(chunks);
+    H5Pclose(access);
+    H5Pclose(list);
+    H5Fclose(file);
+    h5ckpt_state *s = read_back(path);
+    has_bytes(s, "plain", grid, sizeof grid);
+    has_bytes(s, "gzip", grid, sizeof grid);
+    CU_ASSERT_STRING_EQUAL(s->metadata.as.fields[0].value.as.str, value);
+    h5ckpt_state_free(s);
+}
+
+static void a_file_that_shrinks_is_told_as_that(void)
+{
+    static int32_t grid[ROWS * COLUMNS];
+    const hsize_t dims[] = {ROWS, COLUMNS};
+    hid_t file = stranger("shrinks.h5"), list = chunked(false);
+    put_dataset(file, "x", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, list, grid);
+    H5Pclose(list);
+    H5Fclose(file);
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = read_back(test_tmp("shrinks.h5"));
+    CU_ASSERT_EQUAL(truncate(test_tmp("shrinks.h5"), 1000), 0);
+    CU_ASSERT_PTR_NULL(h5ck_move_data(tensor(s, "x"), &err));
+    test_expect_error(&err, H5CKPT_INVALID, "found the end of the file");
+    h5ckpt_state_free(s);
+}
+
+/* Lengths of 4 bytes leave a gap behind an object's header in a heap. The damaged text claims too much by that gap. */
+static void texts_of_4_byte_lengths_stay_in_their_heap(void)
+{
+    const char *path = test_tmp("lengths.h5"), *value = "largely";
+    unsigned char address[8], *reference = NULL;
+    size_t n, heap = 0;
+    hid_t list = H5Pcreate(H5P_FILE_CREATE), text = h5ck_hdf5_type_text_new(), space = H5Screate(H5S_SCALAR);
+    H5Pset_sizes(list, 8, 4);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, list, H5P_DEFAULT);
+    hid_t a = H5Acreate2(file, "how", text, space, H5P_DEFAULT, H5P_DEFAULT);
+    CU_ASSERT_FATAL(H5Awrite(a, text, &value) >= 0);
+    H5Aclose(a);
+    H5Fclose(file);
+    H5Pclose(list);
+    H5Tclose(text);
+    H5Sclose(space);
+    h5ckpt_state *s = read_back(path);
+    CU_ASSERT_EQUAL_FATAL(s->metadata.count, 1);
+    CU_ASSERT_STRING_EQUAL(s->metadata.as.fields[0].value.as.str, value);
+    h5ckpt_state_free(s);
+
+    unsigned char *bytes = test_read(path, &n);
+    while (heap + 16 < n && memcmp(bytes + heap, "GCOL", 4) != 0)
+        heap++;
+    CU_ASSERT_FATAL(heap + 32 < n);
+    uint64_t size = h5ck_le_get(bytes + heap + 8, 4), most = size - 16 - 12;
+    h5ck_le_put(address, heap, 8);
+    for (size_t i = 4; i + 8 < n && !reference; i++)
+        if (memcmp(bytes + i, address, 8) == 0 && h5ck_le_get(bytes + i - 4, 4) == strlen(value))
+            reference = bytes + i - 4;
+    CU_ASSERT_FATAL(reference != NULL && heap + size <= n);
+    h5ck_le_put(reference, most, 4);
+    h5ck_le_put(bytes + heap + 16 + 8, most, 4);
+    memset(bytes + heap + 32, 'x', (size_t)size - 32);
+    test_write(path, bytes, n);
+    free(bytes);
+    refused(path, "expected an object inside of its heap");
 }
 
 static void reads_strangers_types(void)
@@ -699,16 +890,6 @@ static hid_t reopened(const char *name)
     return file;
 }
 
-static void put_attr(hid_t object, const char *name, hid_t type, hid_t memory, int rank, const hsize_t *dims,
-                     const void *data)
-{
-    hid_t space = rank ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
-    hid_t a = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    CU_ASSERT(a >= 0 && H5Awrite(a, memory, data) >= 0);
-    H5Aclose(a);
-    H5Sclose(space);
-}
-
 static void takes_edited_attributes(void)
 {
     const hsize_t two[] = {2};
@@ -776,6 +957,55 @@ static void refuses_hostile_attributes(void)
     hostile_attribute("/optimizers/None", "ref", H5T_STD_REF_OBJ, H5T_STD_REF_OBJ, down,
                       "expected text, numbers or nothing");
     H5Tclose(text);
+}
+
+static void hostile_text(const char *marker)
+{
+    const unsigned char bytes[] = {'a', 0, 0xff};
+    const hsize_t three[] = {3};
+    hid_t file = reopened("bytes.h5"), group = H5Gopen2(file, "/optimizers/None", H5P_DEFAULT);
+    hid_t text = h5ck_hdf5_type_text_new();
+    put_attr(group, "raw", H5T_STD_U8LE, H5T_NATIVE_UCHAR, 1, three, bytes);
+    put_attr(group, "raw:type", text, text, 0, NULL, &marker);
+    H5Tclose(text);
+    H5Gclose(group);
+    H5Fclose(file);
+}
+
+static void text_in_bytes_is_utf8(void)
+{
+    hostile_text("str");
+    refused(test_tmp("bytes.h5"), "expected text in UTF-8");
+    hostile_text("unicode");
+    refused(test_tmp("bytes.h5"), "expected text in UTF-8");
+    hostile_text("bytes");
+    h5ckpt_state_free(read_back(test_tmp("bytes.h5")));
+}
+
+static void digests_are_digests_or_of_another_kind(void)
+{
+    const char *cut = "xxh3-128:00", *none = "0123", *other = "blake3:00ff";
+    hid_t text = h5ck_hdf5_type_text_new();
+    hostile_attribute("/parameters/b", "digest", text, text, &cut, "'/parameters/b': expected a digest");
+    hostile_attribute("/parameters/b", "digest", text, text, &none, "'/parameters/b': expected a digest");
+    hid_t file = reopened("kinds.h5");
+    static const char *const names[] = {"/parameters/b", "/parameters/a%"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        hid_t d = H5Oopen(file, names[i], H5P_DEFAULT);
+        CU_ASSERT_FATAL(d >= 0);
+        H5Adelete(d, "digest");
+        put_attr(d, "digest", text, text, 0, NULL, &other);
+        H5Oclose(d);
+    }
+    H5Fclose(file);
+    H5Tclose(text);
+    h5ckpt_state *s = read_back(test_tmp("kinds.h5"));
+    CU_ASSERT_PTR_NULL(tensor(s, "b")->digest);
+    CU_ASSERT_PTR_NOT_NULL(tensor(s, "a/x")->digest);
+    const char *note = strstr(notes, "digests of an unknown kind (blake3:...) are not checked");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(note);
+    CU_ASSERT_PTR_NULL(strstr(note + 1, "digests of")); /* once */
+    h5ckpt_state_free(s);
 }
 
 /* ---- Damage ---- */
@@ -846,7 +1076,15 @@ int main(void)
         {"is deterministic", is_deterministic},
         {"the host's error handler stays", the_hosts_error_handler_stays},
         {"explains a tensor and a decay", explains_a_tensor_and_a_decay},
+        {"explains what is left of a dictionary", explains_what_is_left_of_a_dictionary},
+        {"says why the system cannot read", says_why_the_system_cannot_read},
+        {"reads the descriptor whatever has its name", reads_the_descriptor_whatever_has_its_name},
+        {"memory that libhdf5 lacks is no damage", memory_that_libhdf5_lacks_is_the_files_or_the_systems},
+        {"refuses a file that is being written", refuses_a_file_that_is_being_written},
         {"decodes chunks and byte orders", decodes_chunks_and_byte_orders},
+        {"reads behind a user block", reads_behind_a_user_block},
+        {"a file that shrinks is told as that", a_file_that_shrinks_is_told_as_that},
+        {"texts of 4-byte lengths stay in their heap", texts_of_4_byte_lengths_stay_in_their_heap},
         {"reads strangers' types", reads_strangers_types},
         {"refuses external storage", refuses_external_storage},
         {"refuses external links", refuses_external_links},
@@ -856,6 +1094,8 @@ int main(void)
         {"takes edited attributes", takes_edited_attributes},
         {"refuses another version", refuses_another_version},
         {"refuses hostile attributes", refuses_hostile_attributes},
+        {"text in bytes is UTF-8", text_in_bytes_is_utf8},
+        {"digests are digests or of another kind", digests_are_digests_or_of_another_kind},
         {"refuses a cut at every offset", refuses_a_cut_at_every_offset},
         {"survives flipped bytes", survives_flipped_bytes},
         {NULL, NULL},

@@ -1,6 +1,6 @@
 /*
- * test_paddle_dir.c - save directories: the real Paddle's come back byte for byte, others' oddities are refused by name,
- * names that make no path are refused before anything is written.
+ * test_paddle_dir.c - save directories: the real Paddle's come back byte for byte, others' oddities are refused by
+ * name, names that make no path are refused before anything is written.
  */
 #include "base/buf.h"
 #include "format/format.h"
@@ -64,8 +64,9 @@ static void paddles_directories_come_back_byte_for_byte(void)
     copies_whole("dtypes", "dtypes");
 }
 
-/* Three files come back with equal values instead: a user's decay that holds one list twice, one whose NumPy scalars are
- * each held twice (a pickle tells one object from two equal ones, values do not), and one with a big-endian array. */
+/* Three files come back with equal values instead: a user's decay that holds one list twice, one whose NumPy scalars
+ * are each held twice (a pickle tells one object from two equal ones, values do not), and one with a big-endian
+ * array. */
 static void paddles_decays_come_back_byte_for_byte(void)
 {
     static const char *const equal[] = {"mine_shared", "numpy_piecewise", "numpy_others"};

@@ -1,8 +1,8 @@
 /*
  * test_pickle.c - pickles read and written: the real ones of CPython, NumPy and Paddle byte for byte, and hostile ones.
  *
- * fixtures/pickles comes from CPython 3.7 and 3.11 (make_pickles.py), fixtures/decays and fixtures/python2 from the real
- * Paddle under Python 3.7 and 2.7.
+ * fixtures/pickles comes from CPython 3.7 and 3.11 (make_pickles.py), fixtures/decays and fixtures/python2 from the
+ * real Paddle under Python 3.7 and 2.7.
  */
 #include "test.h"
 

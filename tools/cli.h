@@ -74,7 +74,7 @@ typedef struct cli_source {
 #define CLI_SOURCE_OPTIONS(s)                                                                                          \
     {.name = "from",                                                                                                   \
      .argument = "FORMAT",                                                                                             \
-     .help = "read as this format; by default the content tells",                                                 \
+     .help = "read as this format; by default the content tells",                                                      \
      .kind = CLI_STRING,                                                                                               \
      .to = &(s).options.from},                                                                                         \
         {.name = "schema",                                                                                             \

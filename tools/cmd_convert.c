@@ -1,4 +1,5 @@
-/* cmd_convert - h5ckpt convert SRC DST. All the work is the library's; here are the options, the bar and the signals. */
+/* cmd_convert - h5ckpt convert SRC DST. All the work is the library's; here are the options, the bar and the
+ * signals. */
 #include "progress.h"
 #include "term.h"
 #include "verbs.h"

@@ -1,6 +1,6 @@
 /*
- * cmd_lr - h5ckpt lr PATH. A class without a formula has no rates (null), and no error. A decay with a broken field has none
- * either; the others are printed all the same, then the first such field is told, exit 3.
+ * cmd_lr - h5ckpt lr PATH. A class without a formula has no rates (null), and no error. A decay with a broken field has
+ * none either; the others are printed all the same, then the first such field is told, exit 3.
  */
 #include "json.h"
 #include "num.h"

@@ -2,8 +2,8 @@
  * h5ckpt - the command. It is the table of verbs and the choice between them; each verb is a file cmd_<verb>.c. The
  * command includes nothing of the library but <h5ckpt.h>: what it can do, any program can.
  *
- * Exit status: 0 done; 1 compared or checked, and found different; 2 wrong usage; 3 the input is not valid; 4 the system
- * refused. Every failure is one line on stderr that begins with "h5ckpt: "; remarks begin with "h5ckpt: note: ".
+ * Exit status: 0 done; 1 compared or checked, and found different; 2 wrong usage; 3 the input is not valid; 4 the
+ * system refused. Every failure is one line on stderr that begins with "h5ckpt: "; remarks begin with "h5ckpt: note: ".
  */
 #include "term.h"
 #include "verbs.h"

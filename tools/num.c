@@ -1,8 +1,8 @@
 /*
  * num - see num.h.
  *
- * Sources: IEEE 754 for binary16/32/64; bfloat16 is the upper half of a binary32; the OCP 8-bit floating point paper for
- * float8: e5m2 follows IEEE's rules, e4m3fn has no infinities and one NaN (all bits but the sign set).
+ * Sources: IEEE 754 for binary16/32/64; bfloat16 is the upper half of a binary32; the OCP 8-bit floating point paper
+ * for float8: e5m2 follows IEEE's rules, e4m3fn has no infinities and one NaN (all bits but the sign set).
  */
 #include "num.h"
 

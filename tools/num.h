@@ -1,9 +1,9 @@
 /*
  * num - elements as numbers and as text. The library hands out bytes and dtypes; what they are worth is read here.
  *
- * Text is the shortest decimal that reads back as the same number: of a float64 as a float64, of all narrower floats as a
- * float32. So a float32 0.1 is "0.1", and a float8 144 is "144.0", not the "140.0" that would do among the few numbers of a
- * float8. The form is Python's: "0.1", "100.0", "1e-08", "nan", "inf".
+ * Text is the shortest decimal that reads back as the same number: of a float64 as a float64, of all narrower floats as
+ * a float32. So a float32 0.1 is "0.1", and a float8 144 is "144.0", not the "140.0" that would do among the few
+ * numbers of a float8. The form is Python's: "0.1", "100.0", "1e-08", "nan", "inf".
  */
 #ifndef H5CKPT_TOOLS_NUM_H
 #define H5CKPT_TOOLS_NUM_H

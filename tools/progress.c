@@ -1,4 +1,5 @@
-/* progress - see progress.h. Only convert uses it, from one thread; the state is static for the signal handler's sake. */
+/* progress - see progress.h. Only convert uses it, from one thread; the state is static for the signal handler's
+ * sake. */
 #include "progress.h"
 
 #include "term.h"

@@ -1,6 +1,6 @@
 /*
- * err.c - an error object is one block: the public struct, then what is needed to compose its message anew when the code
- * above learns the file or the tensor. Out of memory is a static object, so that it can always be reported.
+ * err.c - an error object is one block: the public struct, then what is needed to compose its message anew when the
+ * code above learns the file or the tensor. Out of memory is a static object, so that it can always be reported.
  */
 #include "base/err.h"
 
@@ -16,7 +16,7 @@
 
 typedef struct full_error {
     h5ckpt_error public; /* first: the two have one address */
-    char *what, *message, *path, *tensor;
+    char *what, *message, *path, *tensor, *part;
 } full_error;
 
 static h5ckpt_error out_of_memory = {H5CKPT_SYSTEM, "out of memory", NULL, NULL, H5CKPT_NO_OFFSET};
@@ -32,6 +32,11 @@ static void compose(full_error *e)
     if (e->tensor) {
         h5ck_buf_str(&m, "'");
         h5ck_buf_printable(&m, e->tensor);
+        h5ck_buf_str(&m, "': ");
+    }
+    if (e->part) {
+        h5ck_buf_str(&m, "'");
+        h5ck_buf_printable(&m, e->part);
         h5ck_buf_str(&m, "': ");
     }
     if (e->public.offset != H5CKPT_NO_OFFSET)
@@ -111,6 +116,16 @@ static bool add(char **slot, const char *s)
     return *slot != NULL;
 }
 
+int h5ck_err_part(h5ckpt_error **err, int rc, const char *part)
+{
+    if (!err || !*err || *err == &out_of_memory)
+        return rc;
+    full_error *e = (full_error *)*err;
+    if (add(&e->part, part))
+        compose(e);
+    return rc;
+}
+
 int h5ck_err_where(h5ckpt_error **err, int rc, const char *path, const char *tensor)
 {
     if (!err || !*err || *err == &out_of_memory)
@@ -134,5 +149,6 @@ void h5ckpt_error_free(h5ckpt_error *err)
     free(e->message);
     free(e->path);
     free(e->tensor);
+    free(e->part);
     free(e);
 }

@@ -2,8 +2,8 @@
  * fs - every system call on files. Errors come back as h5ckpt_code with the system's reason.
  *
  * Paths below a root are opened part by part where they are longer than the system takes at once, and never through a
- * symbolic link. A file is remembered as it was when it was planned (device, inode, size, time of modification); a later open
- * of the same file that finds another one is an error, not a surprise.
+ * symbolic link. A file is remembered as it was when it was planned (device, inode, size, time of modification); a
+ * later open of the same file that finds another one is an error, not a surprise.
  */
 #ifndef H5CK_BASE_FS_H
 #define H5CK_BASE_FS_H
@@ -35,7 +35,8 @@ const char *h5ck_file_path(const h5ck_file *f, h5ck_arena *arena);
 int h5ck_file_where(h5ckpt_error **err, int rc, const h5ck_file *f);
 
 /* Opens root/relative for reading (O_NOFOLLOW below root, O_NONBLOCK so that a FIFO does not hang), refuses all but
- * regular files, and fills `f` (strings are borrowed). *fd is the caller's to close. A missing file is H5CKPT_INVALID. */
+ * regular files, and fills `f` (strings are borrowed). *fd is the caller's to close. A missing file is
+ * H5CKPT_INVALID. */
 int h5ck_fs_open_source(const char *root, const char *relative, h5ck_file *f, int *fd, h5ckpt_error **err);
 
 /* Opens it again and checks that it is still that file, of that size and time. */
@@ -89,7 +90,8 @@ int h5ck_fs_pwrite(int fd, const void *buf, size_t n, uint64_t offset, h5ckpt_er
  * ENOSPC is an error. */
 int h5ck_fs_reserve(int fd, uint64_t size, h5ckpt_error **err);
 
-/* Creates root/relative (root itself where relative is NULL) as a new file (O_EXCL, mode 0666 & ~umask), by parts; its folders must exist. */
+/* Creates root/relative (root itself where relative is NULL) as a new file (O_EXCL, mode 0666 & ~umask), by parts;
+ * its folders must exist. */
 int h5ck_fs_create(const char *root, const char *relative, int *fd, h5ckpt_error **err);
 /* Opens an existing file of our own making for writing. */
 int h5ck_fs_open_write(const char *path, int *fd, h5ckpt_error **err);
@@ -105,9 +107,9 @@ int h5ck_fs_close(int fd, h5ckpt_error **err);                 /* close of a wri
 /* A fresh sibling path of `target` for its unfinished form, in the arena: ".NAME.h5ckpt-XXXXXXXX". */
 int h5ck_fs_stage_path(const char *target, h5ck_arena *arena, const char **stage, h5ckpt_error **err);
 
-/* Gives the stage its final name. `replaces` NULL: fails with H5CKPT_USAGE where the target exists (an empty folder makes
- * room for a folder). Otherwise it is what stood there when the caller looked: it is replaced in one step where the system
- * can do that, then removed; anything else there by now is left alone, H5CKPT_USAGE. */
+/* Gives the stage its final name. `replaces` NULL: fails with H5CKPT_USAGE where the target exists (an empty folder
+ * makes room for a folder). Otherwise it is what stood there when the caller looked: it is replaced in one step where
+ * the system can do that, then removed; anything else there by now is left alone, H5CKPT_USAGE. */
 int h5ck_fs_publish(const char *stage, const char *target, const h5ck_fs_stat *replaces, h5ckpt_error **err);
 
 /* Removes a file or a folder with all in it, never through a link. Errors are ignored: it cleans up. */

@@ -15,8 +15,8 @@
 /* How deep a tree may be: each level of a walk holds one descriptor. */
 enum { H5CK_FS_DEPTH = 512 };
 
-/* Opens the folder that holds root/relative (never through a symbolic link below root) and sets *name to relative's last
- * part. Returns the descriptor, or -1 with errno. */
+/* Opens the folder that holds root/relative (never through a symbolic link below root) and sets *name to relative's
+ * last part. Returns the descriptor, or -1 with errno. */
 int h5ck_fs_open_parent(const char *root, const char *relative, const char **name);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * fs_read.c - source files and folders. Nothing here opens for writing.
  *
- * What a stranger's folder may do to us: symbolic links out of it (never followed below the root), FIFOs and devices that
- * hang or act when opened (O_NONBLOCK, and only regular files are accepted), paths longer than PATH_MAX (opened part by
- * part), a file exchanged between planning and reading (its identity is compared).
+ * What a stranger's folder may do to us: symbolic links out of it (never followed below the root), FIFOs and devices
+ * that hang or act when opened (O_NONBLOCK, and only regular files are accepted), paths longer than PATH_MAX (opened
+ * part by part), a file exchanged between planning and reading (its identity is compared).
  */
 #include "base/buf.h"
 #include "base/fs.h"

@@ -217,7 +217,8 @@ static int fail_other(h5ckpt_error **err, const char *target)
     return h5ck_fail(err, H5CKPT_USAGE, "%s: the target changed while it was being replaced", target);
 }
 
-/* Where the system cannot exchange two names. For a moment there is no target; if the rename fails then, it comes back. */
+/* Where the system cannot exchange two names. For a moment there is no target; if the rename fails then, it comes
+ * back. */
 static int replace_by_renaming(const char *stage, const char *target, h5ckpt_error **err)
 {
     h5ck_arena scratch = {NULL};

@@ -11,7 +11,8 @@ bool h5ck_text_is_utf8(const char *s, size_t n);
 /* The same, where zero bytes are characters too: what a Python str may hold. */
 bool h5ck_text_is_utf8_with_zeros(const char *s, size_t n);
 
-/* Shell-like match of a whole name: * (any run, '/' included), ? (one byte), [a-z], \ quotes. Linear in |pattern|*|name|. */
+/* Shell-like match of a whole name: * (any run, '/' included), ? (one byte), [a-z], \ quotes. Linear in
+ * |pattern|*|name|. */
 bool h5ck_text_glob(const char *pattern, const char *name);
 
 /* True for a dotted ASCII Python identifier, such as "paddle.fluid.dygraph"; `dots` false: without dots. */

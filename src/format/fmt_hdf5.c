@@ -12,8 +12,9 @@
  * Reading is in fmt_hdf5_read.c, writing in fmt_hdf5_write.c; here is what a file is known by, how it is explained, and
  * the table's row.
  *
- * Refused: another version, external and user-defined links, and what h5_dataset.c and h5_value_read.c refuse. Passed over
- * with a note: soft links, datasets of other types or without a dataspace, named types, other groups in a file of ours.
+ * Refused: another version, external and user-defined links, and what h5_dataset.c and h5_value_read.c refuse. Passed
+ * over with a note: soft links, datasets of other types or without a dataspace, named types, other groups in a file of
+ * ours.
  */
 #include "format/fmt_hdf5.h"
 #include "base/fs.h"
@@ -33,8 +34,7 @@ static bool probe(const h5ck_probe *p)
     if (p->head_len >= sizeof magic && memcmp(p->head, magic, sizeof magic) == 0)
         return true;
     for (uint64_t at = 512; at < p->size && p->size - at >= sizeof magic; at *= 2) /* behind a user block */
-        if (pread(p->fd, found, sizeof found, (off_t)at) == (ssize_t)sizeof found &&
-            memcmp(found, magic, sizeof magic) == 0)
+        if (h5ck_fs_pread(p->fd, found, sizeof found, at, NULL) == 0 && memcmp(found, magic, sizeof magic) == 0)
             return true;
     return false;
 }
@@ -45,27 +45,6 @@ h5ck_hdf5_names h5ck_fmt_hdf5_names(const h5ck_schema *s)
 }
 
 /* ---- Explaining ---- */
-
-static bool find_in(const h5ck_dict *dict, const void *value, size_t *i)
-{
-    for (*i = 0; *i < dict->count; ++*i)
-        if (dict->entries[*i].value == value)
-            return true;
-    return false;
-}
-
-static const h5ck_hdf5_place *place_of(const h5ckpt_state *state, const h5ck_hdf5_reader *r,
-                                       const h5ckpt_tensor *tensor, const h5ckpt_decay *decay)
-{
-    size_t i;
-    if (tensor && find_in(&state->parameters.dict, tensor, &i))
-        return r->places[H5CK_HDF5_PARAMETERS] ? &r->places[H5CK_HDF5_PARAMETERS][i] : NULL;
-    if (tensor && find_in(&state->optimizer_state.dict, tensor, &i))
-        return r->places[H5CK_HDF5_OPTIMIZER_STATE] ? &r->places[H5CK_HDF5_OPTIMIZER_STATE][i] : NULL;
-    if (decay && find_in(&state->decays.dict, decay, &i))
-        return r->places[H5CK_HDF5_DECAYS] ? &r->places[H5CK_HDF5_DECAYS][i] : NULL;
-    return NULL;
-}
 
 typedef struct listing {
     h5ck_buf *out;
@@ -91,12 +70,11 @@ static int list_attr(void *user, hid_t attr, const char *name, h5ckpt_error **er
     return 0;
 }
 
-static int explain_object(hid_t file, int fd, const h5ck_file *f, const h5ck_hdf5_place *place, h5ck_buf *out,
-                          h5ckpt_error **err)
+static int explain_object(const h5ck_hdf5_file *file, const h5ck_hdf5_place *place, h5ck_buf *out, h5ckpt_error **err)
 {
     listing l = {.out = out};
-    int rc = h5ck_hdf5_source_make(file, fd, f->size, &l.from, err);
-    hid_t object = rc ? -1 : H5Oopen_by_addr(file, place->address);
+    int rc = h5ck_hdf5_source_make(file->id, file->fd, file->size, &l.from, err);
+    hid_t object = rc ? -1 : H5Oopen_by_addr(file->id, place->address);
     if (object < 0) {
         h5ck_hdf5_source_free(&l.from);
         return rc ? rc : h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot open the object again");
@@ -116,21 +94,21 @@ static int explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, const
                    h5ckpt_error **err)
 {
     const h5ck_hdf5_reader *r = h5ck_hdf5_reader_of(state);
-    const h5ck_hdf5_place *place = r ? place_of(state, r, tensor, decay) : NULL;
+    const h5ck_hdf5_place *place = tensor ? tensor->origin : decay ? decay->origin : NULL;
     h5ck_hdf5_guard guard;
-    hid_t file = -1;
+    h5ck_hdf5_file file;
     int fd;
-    if (!place)
+    if (!r || !place)
         return h5ck_fail(err, H5CKPT_USAGE, "expected a tensor or decay of this state, found another");
     int rc = h5ck_fs_reopen(r->file, &fd, err);
     if (rc)
         return rc;
     h5ck_buf_printf(out, "file %s, %" PRIu64 " bytes: HDF5\n", r->file->root, r->file->size);
     h5ck_hdf5_enter(&guard);
-    rc = h5ck_hdf5_open(r->file->root, fd, &file, err);
+    rc = h5ck_hdf5_file_read(&file, fd, r->file->size, err);
     if (rc == 0)
-        rc = explain_object(file, fd, r->file, place, out, err);
-    h5ck_hdf5_close(file);
+        rc = explain_object(&file, place, out, err);
+    rc = h5ck_hdf5_file_close(&file, rc, err);
     h5ck_hdf5_leave(&guard);
     close(fd);
     return rc ? h5ck_file_where(err, rc, r->file) : 0;

@@ -7,9 +7,6 @@
 
 enum { H5CK_HDF5_VERSION = 1 }; /* of the form in docs/format.md */
 
-/* The places that a state's reader keeps, one array each (h5ck_hdf5_reader). */
-enum { H5CK_HDF5_PARAMETERS, H5CK_HDF5_OPTIMIZER_STATE, H5CK_HDF5_DECAYS };
-
 /* The attributes' names of a schema. */
 h5ck_hdf5_names h5ck_fmt_hdf5_names(const h5ck_schema *s);
 

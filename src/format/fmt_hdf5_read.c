@@ -2,11 +2,12 @@
  * fmt_hdf5_read.c - from an HDF5 file to a state (docs/format.md).
  *
  * A walk opens each object once, by its address, through hard links only, without recursion; a group that is reached a
- * second time is passed over, so cycles end. Tensors are collected first and put into the dictionary in the order that the
- * file says. What is refused and what is passed over: see fmt_hdf5.c.
+ * second time is passed over, so cycles end. Tensors are collected first and put into the dictionary in the order that
+ * the file says. What is refused and what is passed over: see fmt_hdf5.c.
  */
 #include "base/fs.h"
 #include "format/fmt_hdf5.h"
+#include "move/digest.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,13 +37,12 @@ typedef struct scan {
     h5ck_dict groups; /* addresses that were walked */
     found **list;     /* of the dictionary being read */
     size_t count, room;
-    const h5ck_hdf5_place **decays;
-    size_t decay_count, decay_room;
+    bool told_of_digest;
 } scan;
 
 static hid_t file_of(const scan *s)
 {
-    return s->reader->id;
+    return s->reader->hdf5.id;
 }
 
 /* ---- One dataset ---- */
@@ -85,14 +85,6 @@ static bool all_digits(const char *s)
     return *s && s[strspn(s, "0123456789")] == 0;
 }
 
-static int one_text(const h5ck_hdf5_attr *a, const char **text, h5ckpt_error **err)
-{
-    if (a->content != H5CK_HDF5_TEXT || a->count != 1)
-        return h5ck_fail(err, H5CKPT_INVALID, "expected one string, found %s", a->type);
-    *text = a->texts[0];
-    return 0;
-}
-
 /* Attributes that the schema does not name are others' and of no interest. */
 static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_error **err)
 {
@@ -109,9 +101,9 @@ static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_e
     if (rc)
         return rc;
     if (is_name)
-        return one_text(&a, &d->f->info.name, err);
+        return h5ck_hdf5_attr_as_text(&a, &d->f->info.name, err);
     if (is_digest)
-        return one_text(&a, &d->f->digest, err);
+        return h5ck_hdf5_attr_as_text(&a, &d->f->digest, err);
     if (is_lod)
         return read_lod(d, &a, name + prefix);
     return h5ck_hdf5_attr_as_int(&a, &d->f->order)
@@ -155,6 +147,26 @@ static int keep_found(scan *s, const found *f)
     return 0;
 }
 
+/* A digest that cannot be one would hide damage; of a kind that is not known here, another h5ckpt's. */
+static int check_digest(scan *s, found *f)
+{
+    h5ckpt_digest algorithm;
+    switch (f->digest ? h5ck_digest_parse(f->digest, &algorithm) : H5CK_DIGEST_KNOWN) {
+    case H5CK_DIGEST_BROKEN:
+        return h5ck_fail(s->err, H5CKPT_INVALID, "expected a digest, found '%.80s'", f->digest);
+    case H5CK_DIGEST_UNKNOWN:
+        if (!s->told_of_digest)
+            h5ck_log_note(s->log, "%s: digests of an unknown kind (%.*s:...) are not checked", s->path,
+                          (int)strcspn(f->digest, ":"), f->digest);
+        s->told_of_digest = true;
+        f->digest = NULL;
+        break;
+    case H5CK_DIGEST_KNOWN:
+        break;
+    }
+    return 0;
+}
+
 static int read_dataset(scan *s, hid_t dataset, const h5ck_hdf5_place *place, const char *name)
 {
     found f = {.info.name = name, .order = INT64_MAX, .place = *place};
@@ -170,6 +182,8 @@ static int read_dataset(scan *s, hid_t dataset, const h5ck_hdf5_place *place, co
     }
     if (rc == 0 && s->ours)
         rc = h5ck_hdf5_attr_each(dataset, visit_dataset_attr, &attrs, s->err);
+    if (rc == 0)
+        rc = check_digest(s, &f);
     if (rc == 0)
         rc = arrange_lod(&attrs);
     if (rc == 0) {
@@ -235,48 +249,34 @@ static int by_order(const void *a, const void *b)
 }
 
 /* What the walk found goes into a dictionary, in its order. */
-static int fill_tensors(scan *s, h5ckpt_tensors *dict, int which)
+static int fill_tensors(scan *s, h5ckpt_tensors *dict)
 {
-    h5ck_hdf5_place *places = h5ck_arena_zalloc(&s->state->arena, s->count, sizeof *places);
-    int rc = places ? 0 : h5ck_fail_nomem(s->err);
+    int rc = 0;
     if (s->count)
         qsort(s->list, s->count, sizeof(found *), by_order);
     for (size_t i = 0; rc == 0 && i < s->count; i++) {
         const found *f = s->list[i];
-        rc = h5ck_state_add_tensor(s->state, dict, &f->info, &f->extent, f->digest, s->err);
+        const h5ck_hdf5_place *place = h5ck_arena_memdup(&s->state->arena, &f->place, sizeof *place);
+        rc = place ? h5ck_state_add_tensor(s->state, dict, &f->info, &f->extent, f->digest, s->err)
+                   : h5ck_fail_nomem(s->err);
         if (rc == 0)
-            places[i] = f->place;
+            ((h5ckpt_tensor *)dict->dict.entries[dict->dict.count - 1].value)->origin = place;
     }
-    s->reader->places[which] = places;
     s->count = 0;
     return rc;
 }
 
-static int keep_decay(scan *s, haddr_t address, const char *folder, const char *link)
+static const h5ck_hdf5_place *decay_place(scan *s, haddr_t address, const char *folder, const char *link)
 {
+    h5ck_arena *arena = &s->state->arena;
     h5ck_buf path = H5CK_BUF_INIT;
     h5ck_buf_printf(&path, "/%s/%s", folder, link);
     const char *text = h5ck_buf_cstr(&path);
-    h5ck_hdf5_place *place = h5ck_arena_zalloc(&s->state->arena, 1, sizeof *place);
-    if (text && place) {
-        place->address = address;
-        place->path = h5ck_arena_strdup(&s->state->arena, text);
-    }
+    h5ck_hdf5_place *place = h5ck_arena_zalloc(arena, 1, sizeof *place);
+    if (place)
+        *place = (h5ck_hdf5_place){.address = address, .path = text ? h5ck_arena_strdup(arena, text) : NULL};
     h5ck_buf_free(&path);
-    if (!text || !place || !place->path)
-        return h5ck_fail_nomem(s->err);
-    if (s->decay_count == s->decay_room) {
-        size_t room = s->decay_room ? 2 * s->decay_room : 8;
-        const h5ck_hdf5_place **more = h5ck_arena_zalloc(&s->state->arena, room, sizeof(h5ck_hdf5_place *));
-        if (!more)
-            return h5ck_fail_nomem(s->err);
-        if (s->decay_count)
-            memcpy(more, s->decays, s->decay_count * sizeof *more);
-        s->decays = more;
-        s->decay_room = room;
-    }
-    s->decays[s->decay_count++] = place;
-    return 0;
+    return place && place->path ? place : NULL;
 }
 
 static int read_decay(scan *s, hid_t group, haddr_t address, const char *folder, const char *link)
@@ -287,18 +287,28 @@ static int read_decay(scan *s, hid_t group, haddr_t address, const char *folder,
     const char *name = h5ck_hdf5_name_decode(link, &s->scratch);
     if (!name)
         return h5ck_fail_nomem(s->err);
-    int rc = h5ck_hdf5_value_read(group, &names, &policy, &s->from, &s->state->arena, &value, s->err);
+    const h5ck_hdf5_place *place = decay_place(s, address, folder, link);
+    int rc = place ? h5ck_hdf5_value_read(group, &names, &policy, &s->from, &s->state->arena, &value, s->err)
+                   : h5ck_fail_nomem(s->err);
     if (rc == 0)
         rc = h5ck_state_add_decay(s->state, name, &value, NULL, s->reader->file, s->err);
+    const h5ck_dict *decays = &s->state->decays.dict;
     if (rc == 0)
-        rc = keep_decay(s, address, folder, link);
+        ((h5ckpt_decay *)decays->entries[decays->count - 1].value)->origin = place;
     return rc ? h5ck_err_where(s->err, rc, NULL, name) : 0;
+}
+
+static int has_class(scan *s, hid_t group, bool *yes)
+{
+    htri_t exists = H5Aexists(group, s->schema->at_class);
+    *yes = exists > 0;
+    return exists < 0 ? h5ck_hdf5_fail(s->err, H5CKPT_INVALID, "cannot look up an attribute") : 0;
 }
 
 /* In another's file only the groups that have a class are decays. */
 static int read_decay_link(scan *s, const h5ck_hdf5_link *link, const char *folder)
 {
-    bool follow;
+    bool follow, is_decay = s->ours;
     int rc = check_link(s, link, link->name, &follow);
     if (rc || !follow)
         return rc;
@@ -308,9 +318,11 @@ static int read_decay_link(scan *s, const h5ck_hdf5_link *link, const char *fold
         rc = h5ck_hdf5_fail(s->err, H5CKPT_INVALID, "cannot open the object");
     else if (!is_group && s->ours)
         rc = h5ck_fail(s->err, H5CKPT_INVALID, "expected a group with a decay's fields, found another object");
-    else if (is_group && (s->ours || H5Aexists(group, s->schema->at_class) > 0))
+    else if (is_group && !s->ours)
+        rc = has_class(s, group, &is_decay);
+    if (rc == 0 && is_decay)
         rc = read_decay(s, group, link->address, folder, link->name);
-    else
+    else if (rc == 0)
         h5ck_log_note(s->log, "%s: /%s/%s: passed over: no decay", s->path, folder, link->name);
     h5ck_hdf5_close(group);
     return rc;
@@ -343,18 +355,35 @@ static int read_decays(scan *s, haddr_t address, const char *folder)
     return rc ? h5ck_err_where(s->err, rc, NULL, folder) : 0;
 }
 
+/* Opens what a hard link leads to; *id is negative for other links and for what is no group. */
+static int open_if_group(scan *s, const h5ck_hdf5_link *link, hid_t *id)
+{
+    *id = -1;
+    if (link->type != H5L_TYPE_HARD)
+        return 0;
+    hid_t object = H5Oopen_by_addr(file_of(s), link->address);
+    if (object < 0)
+        return h5ck_hdf5_fail(s->err, H5CKPT_INVALID, "cannot open the object");
+    if (H5Iget_type(object) == H5I_GROUP)
+        *id = object;
+    else
+        h5ck_hdf5_close(object);
+    return 0;
+}
+
 static int is_decays(scan *s, const h5ck_hdf5_link *link, bool *yes)
 {
     h5ck_hdf5_link *links;
     size_t count = 0;
-    hid_t group = link->type == H5L_TYPE_HARD ? H5Oopen_by_addr(file_of(s), link->address) : -1;
-    int rc = 0;
+    hid_t group, child;
     *yes = false;
-    if (group >= 0 && H5Iget_type(group) == H5I_GROUP)
+    int rc = open_if_group(s, link, &group);
+    if (rc == 0 && group >= 0)
         rc = h5ck_hdf5_links(group, &s->scratch, &links, &count, s->err);
     for (size_t i = 0; rc == 0 && i < count && !*yes; i++) {
-        hid_t child = links[i].type == H5L_TYPE_HARD ? H5Oopen_by_addr(file_of(s), links[i].address) : -1;
-        *yes = child >= 0 && H5Iget_type(child) == H5I_GROUP && H5Aexists(child, s->schema->at_class) > 0;
+        rc = open_if_group(s, &links[i], &child);
+        if (rc == 0 && child >= 0)
+            rc = has_class(s, child, yes);
         h5ck_hdf5_close(child);
     }
     h5ck_hdf5_close(group);
@@ -427,19 +456,7 @@ static int read_root_link(scan *s, const h5ck_hdf5_link *link)
     rc = walk_group(s, link->address, path);
     if (rc)
         return rc;
-    return state ? fill_tensors(s, &s->state->optimizer_state, H5CK_HDF5_OPTIMIZER_STATE)
-                 : fill_tensors(s, &s->state->parameters, H5CK_HDF5_PARAMETERS);
-}
-
-static int finish_decays(scan *s)
-{
-    h5ck_hdf5_place *places = h5ck_arena_zalloc(&s->state->arena, s->decay_count, sizeof *places);
-    if (!places)
-        return h5ck_fail_nomem(s->err);
-    for (size_t i = 0; i < s->decay_count; i++)
-        places[i] = *s->decays[i];
-    s->reader->places[H5CK_HDF5_DECAYS] = places;
-    return 0;
+    return fill_tensors(s, state ? &s->state->optimizer_state : &s->state->parameters);
 }
 
 static int read_root(scan *s)
@@ -460,10 +477,10 @@ static int read_root(scan *s)
     if (rc == 0 && !s->ours) {
         rc = walk_group(s, info.addr, "");
         if (rc == 0)
-            rc = fill_tensors(s, &s->state->parameters, H5CK_HDF5_PARAMETERS);
+            rc = fill_tensors(s, &s->state->parameters);
     }
     h5ck_hdf5_close(root);
-    return rc ? rc : finish_decays(s);
+    return rc;
 }
 
 int h5ck_fmt_hdf5_read(const char *path, h5ckpt_state *state, const h5ck_log *log, h5ckpt_error **err)
@@ -471,7 +488,6 @@ int h5ck_fmt_hdf5_read(const char *path, h5ckpt_state *state, const h5ck_log *lo
     scan s = {.path = path, .state = state, .schema = state->schema, .log = log, .err = err};
     h5ck_file *file = h5ck_state_new_file(state, path, NULL);
     h5ck_hdf5_guard guard;
-    hid_t id;
     int fd;
     if (!file)
         return h5ck_fail_nomem(err);
@@ -479,16 +495,16 @@ int h5ck_fmt_hdf5_read(const char *path, h5ckpt_state *state, const h5ck_log *lo
     if (rc)
         return rc;
     h5ck_hdf5_enter(&guard);
-    rc = h5ck_hdf5_open(path, fd, &id, err);
+    rc = h5ck_hdf5_reader_new(state, file, fd, &s.reader, err);
     if (rc == 0)
-        rc = h5ck_hdf5_reader_new(state, file, id, &s.reader, err);
-    if (rc == 0)
-        rc = h5ck_hdf5_source_make(id, fd, file->size, &s.from, err);
+        rc = h5ck_hdf5_source_make(file_of(&s), fd, file->size, &s.from, err);
     if (rc == 0)
         rc = read_root(&s);
+    h5ck_hdf5_source_free(&s.from);
+    if (s.reader)
+        rc = h5ck_hdf5_file_told(&s.reader->hdf5, rc, err);
     if (rc == 0)
         h5ck_hdf5_reader_rest(s.reader);
-    h5ck_hdf5_source_free(&s.from);
     h5ck_hdf5_leave(&guard);
     close(fd);
     h5ck_dict_free(&s.groups);

@@ -2,8 +2,8 @@
  * fmt_hdf5_write.c - from a state to an HDF5 file, in two parts around the move.
  *
  * First libhdf5 makes the file with all attributes and all datasets, allocated but empty, and tells where each one's
- * elements lie: the plan. The mover fills them in. Then libhdf5 opens the file once more and adds the digests, which only
- * the move could tell.
+ * elements lie: the plan. The mover fills them in. Then libhdf5 opens the file once more and adds the digests, which
+ * only the move could tell.
  */
 #include "base/fs.h"
 #include "format/fmt_hdf5.h"
@@ -274,17 +274,17 @@ static int put_digests(h5ck_plan *plan, hid_t file, h5ckpt_error **err)
 static int finish(h5ck_plan *plan, h5ckpt_error **err)
 {
     h5ck_hdf5_guard guard;
-    h5ck_hdf5_target file;
+    h5ck_hdf5_file file;
     bool any = false;
     for (size_t i = 0; i < plan->move_count; i++)
         any |= *plan->moves[i].digest != 0;
     if (!any)
         return 0;
     h5ck_hdf5_enter(&guard);
-    int rc = h5ck_hdf5_target_open(&file, plan->stage, plan->move_count, err);
+    int rc = h5ck_hdf5_file_open(&file, plan->stage, plan->move_count, err);
     if (rc == 0)
         rc = put_digests(plan, file.id, err);
-    rc = h5ck_hdf5_target_close(&file, rc, err);
+    rc = h5ck_hdf5_file_close(&file, rc, err);
     h5ck_hdf5_leave(&guard);
     return rc;
 }
@@ -294,7 +294,7 @@ int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error 
     writer w = {.plan = plan, .schema = plan->schema, .err = err, .file = -1};
     const h5ck_plan_file file = {.exists = true};
     size_t tensors = state->parameters.dict.count + state->optimizer_state.dict.count;
-    h5ck_hdf5_target target;
+    h5ck_hdf5_file target;
     h5ck_hdf5_guard guard;
     h5ck_fs_stat st;
     plan->is_dir = false;
@@ -307,11 +307,11 @@ int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error 
     if (rc)
         return rc;
     h5ck_hdf5_enter(&guard);
-    rc = h5ck_hdf5_target_create(&target, plan->stage, tensors, err);
+    rc = h5ck_hdf5_file_create(&target, plan->stage, tensors, err);
     w.file = target.id;
     if (rc == 0)
         rc = make_skeleton(&w, state);
-    rc = h5ck_hdf5_target_close(&target, rc, err);
+    rc = h5ck_hdf5_file_close(&target, rc, err);
     h5ck_hdf5_leave(&guard);
     if (rc == 0)
         rc = h5ck_fs_status(plan->stage, &st, err);

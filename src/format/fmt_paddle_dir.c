@@ -5,11 +5,11 @@
  *     save_dir/<name>              one LoDTensor stream a parameter; '/' in a name makes folders
  *     save_dir/optimizers/<name>   one pickled learning-rate decay an optimizer
  *
- * The schema says what the folder of decays is called, what in a name makes a folder, what is ignored (".*", in silence, as
- * Paddle does) and what is skipped with a note ("__model__", a ProgramDesc). Facts: files of Paddle 1.8.5.
+ * The schema says what the folder of decays is called, what in a name makes a folder, what is ignored (".*", in
+ * silence, as Paddle does) and what is skipped with a note ("__model__", a ProgramDesc). Facts: files of Paddle 1.8.5.
  *
- * Refused: any other file that is not exactly one tensor stream; symbolic links, FIFOs, devices (a link could lead out of
- * the folder that the user handed us; leaving it out could lose a parameter); names that are not UTF-8. In writing:
+ * Refused: any other file that is not exactly one tensor stream; symbolic links, FIFOs, devices (a link could lead out
+ * of the folder that the user handed us; leaving it out could lose a parameter); names that are not UTF-8. In writing:
  * names that would leave the folder, collide (`a` beside `a/b`), or not be read back.
  */
 #include "base/fs.h"

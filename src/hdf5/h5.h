@@ -1,9 +1,9 @@
 /*
- * h5 - what the rest of h5ckpt needs of HDF5, on top of libhdf5. This header is the only one that includes hdf5.h; beside
- * this room only format/fmt_hdf5.c includes it.
+ * h5 - what the rest of h5ckpt needs of HDF5, on top of libhdf5. This header is the only one that includes hdf5.h;
+ * beside this room only format/fmt_hdf5.c includes it.
  *
- * Nothing here knows a schema: names of attributes come in h5ck_hdf5_names. Every call but enter() needs the guard held.
- * Ids are libhdf5's (hid_t, negative for none), closed by whoever opened them.
+ * Nothing here knows a schema: names of attributes come in h5ck_hdf5_names. Every call but enter() needs the guard
+ * held. Ids are libhdf5's (hid_t, negative for none), closed by whoever opened them.
  */
 #ifndef H5CK_HDF5_H5_H
 #define H5CK_HDF5_H5_H
@@ -28,15 +28,13 @@ typedef struct h5ck_hdf5_guard {
 void h5ck_hdf5_enter(h5ck_hdf5_guard *guard);
 void h5ck_hdf5_leave(const h5ck_hdf5_guard *guard);
 
-/* Fails with "<what>: <libhdf5's innermost reason>", on one line. */
+/* Fails with "<what>: <libhdf5's innermost reason>", on one line; with "out of memory" where that is the reason. */
 int h5ck_hdf5_fail(h5ckpt_error **err, int code, const char *what);
 
-/* Opens the file that `file` (filled by h5ck_fs_open_source, open at `fd`) describes, for reading. */
-int h5ck_hdf5_open(const char *path, int fd, hid_t *id, h5ckpt_error **err);
-/* The access list of a file being written. A new id, or negative. */
-hid_t h5ck_hdf5_write_list(void);
 /* Makes a file or group creation list track the order of attributes and, where asked, of links. Negative on failure. */
 int h5ck_hdf5_track_order(hid_t list, bool links);
+/* What a group's links, or its attributes, are walked by: their creation where it tracks that, else their names. */
+int h5ck_hdf5_order(hid_t group, bool links, H5_index_t *by, h5ckpt_error **err);
 
 /* How groups are created: order of links and attributes tracked, no times. A new id, or negative. */
 hid_t h5ck_hdf5_group_list(void);
@@ -46,32 +44,38 @@ hid_t h5ck_hdf5_link_list(void);
 /* Closes any id; negative ones are none. */
 void h5ck_hdf5_close(hid_t id);
 
-/* ---- h5_target.c: the file that is being written ---- */
+/* ---- h5_file.c: an open file, behind a driver of our own ---- */
 
-/* A failing disk is told to its user at close, never to libhdf5. */
-typedef struct h5ck_hdf5_target {
+typedef struct h5ck_hdf5_file {
     int fd;
-    hid_t id;          /* for libhdf5's calls */
-    hid_t driver;      /* its registration */
-    uint64_t block;    /* bytes of metadata that are put together */
-    h5ckpt_error *err; /* the first failure of the system */
-} h5ck_hdf5_target;
+    hid_t id;     /* for libhdf5's calls; negative for none */
+    hid_t driver; /* its registration */
+    void *driven; /* the part of it that libhdf5 has; NULL once libhdf5 closed it */
+    bool writing;
+    uint64_t size;     /* when it was opened */
+    uint64_t block;    /* of a file being written: bytes of metadata that are put together */
+    h5ckpt_error *err; /* the first failure of the system, which libhdf5 only hears of while reading */
+} h5ck_hdf5_file;
 
-/* Creates `path`, which must not exist, for some `datasets` datasets; opens such a file again. The target must not move until it is closed, which the
+/* Creates `path`, which must not exist, for some `datasets` datasets; opens such a file again; reads the file of `size`
+ * bytes that is open at `fd`, which stays the caller's. The structure must not move until it is closed, which the
  * caller does also where these fail. */
-int h5ck_hdf5_target_create(h5ck_hdf5_target *target, const char *path, size_t datasets, h5ckpt_error **err);
-int h5ck_hdf5_target_open(h5ck_hdf5_target *target, const char *path, size_t datasets, h5ckpt_error **err);
-/* Closes it. `rc` is how writing went, with its error in *err; returns how all went. */
-int h5ck_hdf5_target_close(h5ck_hdf5_target *target, int rc, h5ckpt_error **err);
+int h5ck_hdf5_file_create(h5ck_hdf5_file *file, const char *path, size_t datasets, h5ckpt_error **err);
+int h5ck_hdf5_file_open(h5ck_hdf5_file *file, const char *path, size_t datasets, h5ckpt_error **err);
+int h5ck_hdf5_file_read(h5ck_hdf5_file *file, int fd, uint64_t size, h5ckpt_error **err);
+/* How it really went: where the system failed, that is the error, whatever libhdf5 made of it (`rc`, *err). */
+int h5ck_hdf5_file_told(h5ck_hdf5_file *file, int rc, h5ckpt_error **err);
+/* Closes it, and says the same. */
+int h5ck_hdf5_file_close(h5ck_hdf5_file *file, int rc, h5ckpt_error **err);
 
 /* ---- h5_type.c: the dtype table and HDF5's types ---- */
 
 /* The HDF5 type of a dtype, little-endian, as h5py and NumPy users expect it. A new id, or negative. */
 hid_t h5ck_hdf5_type_new(const h5ck_dtype *dtype);
 
-/* The dtype of an HDF5 type, or NULL where it is none. *plain: its bytes are those that h5ckpt uses (little-endian, no
- * gaps); otherwise *memory, a new id, is the type to read it as. */
-const h5ck_dtype *h5ck_hdf5_type_find(hid_t type, bool *plain, hid_t *memory);
+/* The dtype of an HDF5 type; NULL where it is none. *plain: its bytes are those that h5ckpt uses (little-endian, no
+ * gaps). *memory, a new id, is the type to read it as; negative where there is no dtype. */
+int h5ck_hdf5_type_find(hid_t type, const h5ck_dtype **dtype, bool *plain, hid_t *memory, h5ckpt_error **err);
 
 /* "little-endian 32-bit float", for messages and --explain. */
 const char *h5ck_hdf5_type_text(hid_t type, char *text, size_t room);
@@ -102,7 +106,7 @@ int h5ck_hdf5_heap_texts(hid_t attr, hid_t type, size_t count, const h5ck_hdf5_s
 
 /* ---- h5_attr.c: attributes, one at a time ---- */
 
-/* Where attributes are written or read, and what bounds them. */
+/* What an attribute holds. */
 typedef enum h5ck_hdf5_content {
     H5CK_HDF5_NULL,
     H5CK_HDF5_TEXT,
@@ -121,13 +125,14 @@ typedef struct h5ck_hdf5_attr {
     char type[64];           /* the type in words */
 } h5ck_hdf5_attr;
 
-/* Reads an open attribute, or the one called `name` (*found false where there is none), into the arena. Refused: content
- * larger than the file. */
+/* Reads an open attribute, or the one called `name` (*found false where there is none), into the arena. Refused:
+ * content larger than the file. */
 int h5ck_hdf5_attr_read(hid_t attr, const h5ck_hdf5_source *from, h5ck_arena *arena, h5ck_hdf5_attr *a,
                         h5ckpt_error **err);
 int h5ck_hdf5_attr_get(hid_t object, const char *name, const h5ck_hdf5_source *from, h5ck_arena *arena,
                        h5ck_hdf5_attr *a, bool *found, h5ckpt_error **err);
-/* One string; *text is NULL where there is no such attribute. Another type is H5CKPT_INVALID. */
+/* One string; anything else is H5CKPT_INVALID. Of the attribute called `name`: NULL where there is none. */
+int h5ck_hdf5_attr_as_text(const h5ck_hdf5_attr *a, const char **text, h5ckpt_error **err);
 int h5ck_hdf5_attr_text(hid_t object, const char *name, const h5ck_hdf5_source *from, h5ck_arena *arena,
                         const char **text, h5ckpt_error **err);
 /* One integer of any size. */
@@ -148,10 +153,12 @@ int h5ck_hdf5_attr_each(hid_t object, h5ck_hdf5_attr_visit *visit, void *user, h
 
 /* ---- h5_name.c: names that attributes and links can hold ---- */
 
-/* Encodes a name so that it is neither empty, ".", "..", one of `reserved` (NULL-terminated), nor ends in `suffix` (may be
- * NULL), nor holds '/'; decodes it. Decoding takes any name. NULL when out of memory. */
+/* Encodes a name so that it is neither empty, ".", "..", one of `reserved` (NULL-terminated), nor ends in `suffix` (may
+ * be NULL), nor holds '/'; decodes it. Decoding takes any name. NULL when out of memory. */
 const char *h5ck_hdf5_name_encode(const char *name, const char *const *reserved, const char *suffix, h5ck_arena *arena);
 const char *h5ck_hdf5_name_decode(const char *name, h5ck_arena *arena);
+/* False for an empty end. */
+bool h5ck_hdf5_name_ends_with(const char *name, const char *end);
 
 /* ---- h5_tree.c: the links of a dictionary's names, before any is made ---- */
 
@@ -189,28 +196,29 @@ typedef struct h5ck_hdf5_place {
 
 enum { H5CK_HDF5_OPEN = 4 };
 
-/* What a state that was read from HDF5 keeps. The file stays open only where tensors have to be decoded. */
+/* What a state that was read from HDF5 keeps. The file stays open only where tensors have to be decoded. Where a tensor
+ * or a decay stands in it is its `origin`, a h5ck_hdf5_place. */
 typedef struct h5ck_hdf5_reader {
     h5ck_file *file;
-    hid_t id; /* negative once closed */
+    h5ck_hdf5_file hdf5; /* its id is negative once it is closed */
     size_t decoders;
-    const h5ck_hdf5_place *places[3]; /* of the parameters, the optimizer state, the decays, in their order */
     struct {
         const h5ck_decoder *owner; /* datasets with their chunk caches, the one used last in front */
         hid_t id;
     } open[H5CK_HDF5_OPEN];
 } h5ck_hdf5_reader;
 
-/* Lives in the state and is closed with it. Takes `id` over, also on failure. */
-int h5ck_hdf5_reader_new(h5ckpt_state *state, h5ck_file *file, hid_t id, h5ck_hdf5_reader **reader, h5ckpt_error **err);
+/* Reads `file`, which is open at `fd`. Lives in the state and is closed with it; *reader is NULL only when out of
+ * memory. */
+int h5ck_hdf5_reader_new(h5ckpt_state *state, h5ck_file *file, int fd, h5ck_hdf5_reader **reader, h5ckpt_error **err);
 /* The reader of a state, or NULL where it was not read from HDF5. */
 h5ck_hdf5_reader *h5ck_hdf5_reader_of(const h5ckpt_state *state);
 /* Closes the file where no decoder needs it. */
 void h5ck_hdf5_reader_rest(h5ck_hdf5_reader *reader);
 
-/* Describes an open dataset: dtype, shape (in `shape`) and extent. *is_tensor is false, with a reason, where its type or
- * dataspace is none of a tensor's. Refused: external storage, virtual datasets, filters that this libhdf5 does not have,
- * chunks larger than the file can explain. */
+/* Describes an open dataset: dtype, shape (in `shape`) and extent. *is_tensor is false, with a reason, where its type
+ * or dataspace is none of a tensor's. Refused: external storage, virtual datasets, filters that this libhdf5 does not
+ * have, chunks larger than the file can explain. */
 int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t dataset, const h5ck_hdf5_place *place,
                       h5ckpt_tensor_info *info, uint64_t shape[H5CK_MAX_RANK], h5ck_extent *extent, bool *is_tensor,
                       char reason[128], h5ckpt_error **err);
@@ -223,13 +231,14 @@ typedef struct h5ck_hdf5_link {
     const char *name;
     H5L_type_t type;
     haddr_t address; /* of a hard link */
+    int64_t order;   /* of creation, where the group tracks it */
 } h5ck_hdf5_link;
 
 /* In the order of creation where the group tracks it, else by name. */
 int h5ck_hdf5_links(hid_t group, h5ck_arena *arena, h5ck_hdf5_link **links, size_t *count, h5ckpt_error **err);
 
-/* Whether a link may be followed: hard ones are; soft ones are passed over with a note; those that lead out of the file are
- * H5CKPT_INVALID. */
+/* Whether a link may be followed: hard ones are; soft ones are passed over with a note; those that lead out of the file
+ * are H5CKPT_INVALID. */
 int h5ck_hdf5_check_link(const char *file_path, const h5ck_hdf5_link *link, const char *path, const h5ck_log *log,
                          bool *follow, h5ckpt_error **err);
 
@@ -245,7 +254,7 @@ typedef struct h5ck_hdf5_walk {
     h5ck_dict *groups; /* addresses of the groups that were walked: no group twice */
     /* Called with each dataset, open, and its name: the links below the walk's group, joined. */
     int (*dataset)(void *user, hid_t dataset, const h5ck_hdf5_place *place, const char *name, h5ckpt_error **err);
-    /* Called before each link; depth 1 is the walk's own group. *taken: it has been seen to, the walk leaves it alone. */
+    /* Called before each link; depth 1 is the walk's own group. *taken: it has been seen to, and is left alone. */
     int (*link)(void *user, const h5ck_hdf5_link *link, unsigned depth, bool *taken, h5ckpt_error **err);
     void *user;
 } h5ck_hdf5_walk;

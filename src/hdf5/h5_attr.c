@@ -4,8 +4,8 @@
  * Numbers come out little-endian whatever the file's byte order; text comes out of variable-length and of fixed-length
  * strings. How much an attribute may hold is checked against the file's size before memory is asked for.
  *
- * Refused: text that is not UTF-8, more than 32 dimensions, more content than the file has bytes. What is neither text nor
- * numbers is reported as OTHER, for the caller to refuse or pass over.
+ * Refused: text that is not UTF-8, more than 32 dimensions, more content than the file has bytes. What is neither text
+ * nor numbers is reported as OTHER, for the caller to refuse or pass over.
  */
 #include "base/ckd.h"
 #include "base/le.h"
@@ -109,14 +109,16 @@ static int read_text(hid_t attr, hid_t type, const h5ck_hdf5_source *from, h5ck_
                      h5ckpt_error **err)
 {
     size_t bytes = 0;
+    htri_t variable = H5Tis_variable_str(type);
     int rc = bounded(a->count, 1, from->size, &bytes, err);
+    if (rc == 0 && variable < 0)
+        rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read an attribute's type");
     if (rc)
         return rc;
     a->content = H5CK_HDF5_TEXT;
     if (!(a->texts = h5ck_arena_zalloc(arena, a->count, sizeof *a->texts)))
         return h5ck_fail_nomem(err);
-    return H5Tis_variable_str(type) > 0 ? read_variable(attr, type, from, arena, a, err)
-                                        : read_fixed(attr, type, from, arena, a, err);
+    return variable ? read_variable(attr, type, from, arena, a, err) : read_fixed(attr, type, from, arena, a, err);
 }
 
 static int read_elements(hid_t attr, hid_t memory, const h5ck_hdf5_source *from, h5ck_arena *arena, h5ck_hdf5_attr *a,
@@ -150,7 +152,7 @@ int h5ck_hdf5_attr_read(hid_t attr, const h5ck_hdf5_source *from, h5ck_arena *ar
     if (rc == 0 && a->content != H5CK_HDF5_NULL) {
         if (H5Tget_class(type) == H5T_STRING)
             rc = read_text(attr, type, from, arena, a, err);
-        else if ((a->dtype = h5ck_hdf5_type_find(type, &plain, &memory)))
+        else if ((rc = h5ck_hdf5_type_find(type, &a->dtype, &plain, &memory, err)) == 0 && a->dtype)
             rc = read_elements(attr, memory, from, arena, a, err);
     }
     h5ck_hdf5_close(memory);
@@ -171,7 +173,7 @@ int h5ck_hdf5_attr_get(hid_t object, const char *name, const h5ck_hdf5_source *f
     int rc = attr < 0 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot open an attribute")
                       : h5ck_hdf5_attr_read(attr, from, arena, a, err);
     h5ck_hdf5_close(attr);
-    return rc ? h5ck_err_where(err, rc, NULL, name) : 0;
+    return rc ? h5ck_err_part(err, rc, name) : 0;
 }
 
 int h5ck_hdf5_attr_text(hid_t object, const char *name, const h5ck_hdf5_source *from, h5ck_arena *arena,
@@ -183,10 +185,15 @@ int h5ck_hdf5_attr_text(hid_t object, const char *name, const h5ck_hdf5_source *
     int rc = h5ck_hdf5_attr_get(object, name, from, arena, &a, &found, err);
     if (rc || !found)
         return rc;
-    if (a.content != H5CK_HDF5_TEXT || a.count != 1)
-        return h5ck_fail(err, H5CKPT_INVALID, "expected one string as the attribute '%s', found %zu of %s", name,
-                         a.count, a.type);
-    *text = a.texts[0];
+    rc = h5ck_hdf5_attr_as_text(&a, text, err);
+    return rc ? h5ck_err_part(err, rc, name) : 0;
+}
+
+int h5ck_hdf5_attr_as_text(const h5ck_hdf5_attr *a, const char **text, h5ckpt_error **err)
+{
+    if (a->content != H5CK_HDF5_TEXT || a->count != 1)
+        return h5ck_fail(err, H5CKPT_INVALID, "expected one string, found %zu of %s", a->count, a->type);
+    *text = a->texts[0];
     return 0;
 }
 
@@ -241,7 +248,7 @@ int h5ck_hdf5_attr_put(hid_t object, const char *name, hid_t type, int rank, con
     h5ck_hdf5_close(space);
     if (list != H5P_DEFAULT)
         h5ck_hdf5_close(list);
-    return rc ? h5ck_err_where(err, rc, NULL, name) : 0;
+    return rc ? h5ck_err_part(err, rc, name) : 0;
 }
 
 int h5ck_hdf5_attr_put_text(hid_t object, const char *name, const char *text, h5ckpt_error **err)
@@ -279,23 +286,18 @@ static herr_t visit_one(hid_t object, const char *name, const H5A_info_t *info, 
                      : e->visit(e->user, attr, name, e->err);
     h5ck_hdf5_close(attr);
     if (e->rc)
-        h5ck_err_where(e->err, e->rc, NULL, name);
+        h5ck_err_part(e->err, e->rc, name);
     return e->rc ? -1 : 0;
 }
 
-static bool tracks_order(hid_t object)
-{
-    unsigned how = 0;
-    hid_t list = H5Iget_type(object) == H5I_GROUP ? H5Gget_create_plist(object) : -1;
-    bool tracks = list >= 0 && H5Pget_attr_creation_order(list, &how) >= 0 && (how & H5P_CRT_ORDER_TRACKED);
-    h5ck_hdf5_close(list);
-    return tracks;
-}
-
+/* Only groups are asked: the order of a dataset's attributes says nothing, and asking is slow. */
 int h5ck_hdf5_attr_each(hid_t object, h5ck_hdf5_attr_visit *visit, void *user, h5ckpt_error **err)
 {
     each e = {visit, user, err, 0};
-    H5_index_t by = tracks_order(object) ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME;
-    herr_t rc = H5Aiterate2(object, by, H5_ITER_INC, NULL, visit_one, &e);
-    return e.rc ? e.rc : rc < 0 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the attributes") : 0;
+    H5_index_t by = H5_INDEX_NAME;
+    int rc = H5Iget_type(object) == H5I_GROUP ? h5ck_hdf5_order(object, false, &by, err) : 0;
+    if (rc)
+        return rc;
+    herr_t done = H5Aiterate2(object, by, H5_ITER_INC, NULL, visit_one, &e);
+    return e.rc ? e.rc : done < 0 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the attributes") : 0;
 }

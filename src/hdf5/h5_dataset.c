@@ -1,17 +1,18 @@
 /*
- * h5_dataset.c - where a dataset's elements are. Contiguous, allocated, unfiltered and of the table's own bytes: a range of
- * the file, which libhdf5 is not needed for. Anything else that libhdf5 can read: a decoder.
+ * h5_dataset.c - where a dataset's elements are. Contiguous, allocated, unfiltered and of the table's own bytes: a
+ * range of the file, which libhdf5 is not needed for. Anything else that libhdf5 can read: a decoder.
  *
  * A decoder reads the asked range as a few hyperslabs. Its dataset stays open with a chunk cache that holds one row of
- * chunks (at most 32 MiB, or one chunk where that is larger), so that slabs of any size unpack each chunk once; at most four
- * datasets are open so.
+ * chunks (at most 32 MiB, or one chunk where that is larger), so that slabs of any size unpack each chunk once; at most
+ * four datasets are open so.
  *
- * Refused: external storage and virtual datasets (they name other files: a stranger's file must not choose what we read),
- * filters that this libhdf5 does not have, chunks larger than the file's size and 64 MiB. Passed over: an empty dataspace,
- * types that are no element type.
+ * Refused: external storage and virtual datasets (they name other files: a stranger's file must not choose what we
+ * read), filters that this libhdf5 does not have, chunks larger than the file's size and 64 MiB. Passed over: an empty
+ * dataspace, types that are no element type.
  */
 #include "base/ckd.h"
 #include "hdf5/h5.h"
+#include "hdf5/h5_chunks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,35 +35,32 @@ static void close_file(h5ck_hdf5_reader *r)
     for (size_t i = 0; i < H5CK_HDF5_OPEN; i++)
         if (r->open[i].owner)
             drop(r, i);
-    h5ck_hdf5_close(r->id);
-    r->id = -1;
+    h5ck_hdf5_file_close(&r->hdf5, 0, NULL);
 }
 
 static void close_reader(void *what)
 {
     h5ck_hdf5_guard guard;
     h5ck_hdf5_reader *r = what;
-    if (r->id < 0)
+    if (r->hdf5.fd < 0)
         return;
     h5ck_hdf5_enter(&guard);
     close_file(r);
     h5ck_hdf5_leave(&guard);
 }
 
-int h5ck_hdf5_reader_new(h5ckpt_state *state, h5ck_file *file, hid_t id, h5ck_hdf5_reader **reader, h5ckpt_error **err)
+int h5ck_hdf5_reader_new(h5ckpt_state *state, h5ck_file *file, int fd, h5ck_hdf5_reader **reader, h5ckpt_error **err)
 {
     h5ck_hdf5_reader *r = h5ck_arena_zalloc(&state->arena, 1, sizeof *r);
     h5ck_closer *c = h5ck_arena_zalloc(&state->arena, 1, sizeof *c);
-    if (!r || !c) {
-        h5ck_hdf5_close(id);
+    *reader = NULL;
+    if (!r || !c)
         return h5ck_fail_nomem(err);
-    }
     r->file = file;
-    r->id = id;
     *c = (h5ck_closer){close_reader, r, state->closers};
     state->closers = c; /* not by h5ck_state_on_close: on failure that would close under a lock which is held here */
     *reader = r;
-    return 0;
+    return h5ck_hdf5_file_read(&r->hdf5, fd, file->size, err);
 }
 
 h5ck_hdf5_reader *h5ck_hdf5_reader_of(const h5ckpt_state *state)
@@ -88,13 +86,14 @@ typedef struct decoder {
     const h5ck_dtype *dtype;
     size_t rank, cache;
     hsize_t shape[H5CK_MAX_RANK];
+    h5ck_hdf5_chunks *chunks; /* NULL where there are none; used under the lock only */
 } decoder;
 
 /* Opened through its link in its own group: only so can the chunk cache be set. */
 static hid_t open_dataset(const decoder *d)
 {
     hid_t list = H5Pcreate(H5P_DATASET_ACCESS), dataset = -1;
-    hid_t group = H5Oopen_by_addr(d->reader->id, d->place.parent);
+    hid_t group = H5Oopen_by_addr(d->reader->hdf5.id, d->place.parent);
     if (list >= 0 && group >= 0 && H5Pset_chunk_cache(list, CACHE_SLOTS, d->cache, 1.0) >= 0)
         dataset = H5Dopen2(group, d->place.link, list);
     h5ck_hdf5_close(group);
@@ -183,8 +182,8 @@ static int read_bytes(const decoder *d, hid_t dataset, hid_t type, uint64_t offs
         size_t skip = (size_t)(offset % size), part = n - n % size;
         if (skip || part == 0) {
             part = size - skip < n ? size - skip : n;
-            rc = read_elements(d, dataset, type, offset / size, 1, one);
-            memcpy(to, one + skip, part);
+            if ((rc = read_elements(d, dataset, type, offset / size, 1, one)) == 0)
+                memcpy(to, one + skip, part);
         } else {
             rc = read_elements(d, dataset, type, offset / size, part / size, to);
         }
@@ -195,20 +194,37 @@ static int read_bytes(const decoder *d, hid_t dataset, hid_t type, uint64_t offs
     return rc;
 }
 
+/* The chunks that hold bytes [offset, offset + n) of the elements. */
+static int check_chunks(const decoder *d, hid_t dataset, uint64_t offset, size_t n, h5ckpt_error **err)
+{
+    uint64_t row = d->dtype->size; /* bytes of one index of the first axis */
+    if (!d->chunks || n == 0)
+        return 0;
+    for (size_t i = 1; i < d->rank; i++)
+        row *= d->shape[i]; /* no overflow: all of the tensor's bytes have been counted */
+    uint64_t first = offset / row, last = (offset + n - 1) / row;
+    return h5ck_hdf5_chunks_check(d->chunks, dataset, first, last - first + 1, err);
+}
+
 /* The type to read as has the members' names of the file's, so it is asked of the dataset. */
 static int decode(const h5ck_decoder *self, uint64_t offset, void *buf, size_t n, h5ckpt_error **err)
 {
     const decoder *d = (const decoder *)self;
     h5ck_hdf5_guard guard;
+    const h5ck_dtype *dtype = NULL;
     bool plain;
     h5ck_hdf5_enter(&guard);
     hid_t dataset = dataset_of(d), type = dataset < 0 ? -1 : H5Dget_type(dataset), memory = -1;
-    int rc = 0;
-    if (type < 0 || h5ck_hdf5_type_find(type, &plain, &memory) != d->dtype ||
-        read_bytes(d, dataset, memory, offset, buf, n))
+    int rc = type < 0 ? -1 : h5ck_hdf5_type_find(type, &dtype, &plain, &memory, err);
+    if (rc == 0 && dtype != d->dtype)
+        rc = h5ck_fail(err, H5CKPT_INVALID, "the type of the elements changed while they were read");
+    if (rc == 0)
+        rc = check_chunks(d, dataset, offset, n, err);
+    if (rc < 0 || (rc == 0 && read_bytes(d, dataset, memory, offset, buf, n)))
         rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot decode the elements");
     h5ck_hdf5_close(memory);
     h5ck_hdf5_close(type);
+    rc = h5ck_hdf5_file_told(&d->reader->hdf5, rc, err);
     h5ck_hdf5_leave(&guard);
     return rc ? h5ck_file_where(err, rc, d->reader->file) : 0;
 }
@@ -220,26 +236,8 @@ typedef struct storage {
     int filters;
     hsize_t chunk[H5CK_MAX_RANK];
     uint64_t chunk_bytes;
+    h5ck_hdf5_chunks chunks;
 } storage;
-
-static int check_filters(hid_t list, storage *s, h5ckpt_error **err)
-{
-    s->filters = H5Pget_nfilters(list);
-    if (s->filters < 0)
-        return h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the filters");
-    for (unsigned i = 0; i < (unsigned)s->filters; i++) {
-        unsigned flags, config;
-        size_t values = 0;
-        char name[64] = "";
-        H5Z_filter_t f = H5Pget_filter2(list, i, &flags, &values, NULL, sizeof name, name, &config);
-        if (f < 0)
-            return h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the filters");
-        if (H5Zfilter_avail(f) <= 0)
-            return h5ck_fail(err, H5CKPT_INVALID, "expected a filter that this HDF5 library has, found %d (%s)", (int)f,
-                             *name ? name : "without a name");
-    }
-    return 0;
-}
 
 static int check_chunk(hid_t list, size_t rank, size_t element, uint64_t file_size, storage *s, h5ckpt_error **err)
 {
@@ -256,7 +254,8 @@ static int check_chunk(hid_t list, size_t rank, size_t element, uint64_t file_si
     return 0;
 }
 
-static int read_storage(hid_t dataset, size_t rank, size_t element, uint64_t file_size, storage *s, h5ckpt_error **err)
+static int read_storage(hid_t dataset, size_t rank, const uint64_t *shape, size_t element, uint64_t file_size,
+                        storage *s, h5ckpt_error **err)
 {
     hid_t list = H5Dget_create_plist(dataset);
     int rc = 0;
@@ -270,9 +269,10 @@ static int read_storage(hid_t dataset, size_t rank, size_t element, uint64_t fil
         rc = h5ck_fail(err, H5CKPT_INVALID,
                        "expected data in this file, found external storage (other files are not read)");
     else if (s->layout == H5D_CHUNKED) {
-        rc = check_filters(list, s, err);
+        rc = check_chunk(list, rank, element, file_size, s, err);
         if (rc == 0)
-            rc = check_chunk(list, rank, element, file_size, s, err);
+            rc = h5ck_hdf5_chunks_make(list, rank, shape, element, file_size, &s->chunks, err);
+        s->filters = (int)s->chunks.filter_count;
     }
     h5ck_hdf5_close(list);
     return rc;
@@ -283,8 +283,8 @@ static size_t cache_size(const storage *s, size_t rank, const uint64_t *shape)
 {
     uint64_t row = s->chunk_bytes;
     for (size_t i = 1; i < rank && row < CACHE; i++)
-        if (s->chunk[i])
-            row *= (shape[i] + s->chunk[i] - 1) / s->chunk[i];
+        if (s->chunk[i] && h5ck_ckd_mul(row, shape[i] / s->chunk[i] + (shape[i] % s->chunk[i] != 0), &row))
+            row = UINT64_MAX;
     if (row > CACHE)
         row = s->chunk_bytes > CACHE ? s->chunk_bytes : CACHE;
     return (size_t)(row < MIB ? MIB : row);
@@ -304,6 +304,8 @@ static int make_decoder(h5ckpt_state *state, h5ck_hdf5_reader *reader, const h5c
     for (size_t i = 0; i < info->rank; i++)
         d->shape[i] = info->shape[i];
     d->cache = cache_size(s, info->rank, info->shape);
+    if (s->layout == H5D_CHUNKED && !(d->chunks = h5ck_arena_memdup(&state->arena, &s->chunks, sizeof s->chunks)))
+        return h5ck_fail_nomem(err);
     d->base = (h5ck_decoder){decode,
                              s->filters                 ? "filtered chunks"
                              : s->layout == H5D_CHUNKED ? "chunks"
@@ -339,13 +341,20 @@ static int find_extent(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t data
     int rc = h5ck_tensor_nbytes(dtype, info->rank, info->shape, &info->nbytes, err);
     if (rc)
         return rc;
-    /* An offset is there only where the bytes lie plainly in this file. It saves asking for the storage, which is slow. */
+    /* An offset is there only where the bytes lie plainly in this file. It saves asking for the storage: slow. */
     haddr_t at = plain ? H5Dget_offset(dataset) : HADDR_UNDEF;
     if (at == HADDR_UNDEF)
-        rc = read_storage(dataset, info->rank, dtype->size, reader->file->size, &s, err);
+        rc = read_storage(dataset, info->rank, info->shape, dtype->size, reader->file->size, &s, err);
     *extent = (h5ck_extent){.kind = H5CK_EXTENT_FILE, .file = reader->file, .offset = info->nbytes ? at : 0};
     if (rc || at != HADDR_UNDEF || info->nbytes == 0)
         return rc;
+    /* what was never written, and deflate's best, 1032 to 1 */
+    uint64_t stored = H5Dget_storage_size(dataset), most;
+    if (!h5ck_ckd_mul(stored, 1032, &most) && !h5ck_ckd_add(most, SLACK, &most) && info->nbytes > most)
+        return h5ck_fail(err, H5CKPT_INVALID,
+                         "expected elements that the file can explain, found %" PRIu64 " bytes in %" PRIu64
+                         " of storage",
+                         info->nbytes, stored);
     return make_decoder(state, reader, place, dtype, info, &s, extent, err);
 }
 
@@ -355,10 +364,12 @@ int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t datas
 {
     char words[64];
     bool plain, is_null = false;
-    hid_t memory, type = H5Dget_type(dataset);
-    const h5ck_dtype *dtype = type < 0 ? NULL : h5ck_hdf5_type_find(type, &plain, &memory);
+    hid_t memory = -1, type = H5Dget_type(dataset);
+    const h5ck_dtype *dtype = NULL;
     int rc = type < 0 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read a dataset's type")
-                      : read_shape(dataset, info, shape, &is_null, err);
+                      : h5ck_hdf5_type_find(type, &dtype, &plain, &memory, err);
+    if (rc == 0)
+        rc = read_shape(dataset, info, shape, &is_null, err);
     *is_tensor = rc == 0 && dtype && !is_null;
     if (rc == 0 && is_null)
         snprintf(reason, 128, "its dataspace is empty (H5S_NULL)");
@@ -368,8 +379,7 @@ int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t datas
         info->dtype = dtype->id;
         rc = find_extent(state, reader, dataset, place, dtype, plain, info, extent, err);
     }
-    if (type >= 0 && dtype)
-        h5ck_hdf5_close(memory);
+    h5ck_hdf5_close(memory);
     h5ck_hdf5_close(type);
     return rc;
 }

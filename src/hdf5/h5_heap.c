@@ -5,12 +5,18 @@
  *
  * and the collection is
  *
- *     "GCOL" | u8 version = 1 | 3 zero bytes | length of all | objects: u16 index, u16 count, u32 zero, length, data, padded to 8
+ *     "GCOL" | u8 version = 1 | 3 zero bytes | length of all | objects
  *
- * Global heaps have no checksum, and several releases of libhdf5 believe their lengths (seen in 1.10.8: one flipped bit is
- * a crash). So libhdf5 only hands out the references, through a conversion to a type of our own that is no conversion at
- * all, and the collections are read here. One text that many references share costs its length each time: their sum is
- * bounded. Source: the HDF5 file format specification, version 2 and 3, III.E.
+ * with each object as
+ *
+ *     u16 index | u16 count | u32 zero | length | data
+ *
+ * where headers and data are padded to 8.
+ *
+ * Global heaps have no checksum, and several releases of libhdf5 believe their lengths (seen in 1.10.8: one flipped bit
+ * is a crash). So libhdf5 only hands out the references, through a conversion to a type of our own that is no
+ * conversion at all, and the collections are read here. One text that many references share costs its length each time:
+ * their sum is bounded. Source: the HDF5 file format specification, version 2 and 3, III.E.
  *
  * Refused: collections and objects that are not inside the file, another version, texts of more bytes in sum than the
  * file and 64 MiB.
@@ -55,7 +61,7 @@ static herr_t keep_reference(hid_t src, hid_t dst, H5T_cdata_t *data, size_t n, 
     return ours ? 0 : -1;
 }
 
-/* Registers the conversion with the first text of a source; h5ck_hdf5_source_free takes it back, under the same lock. */
+/* Registers the conversion with the first text of a source; h5ck_hdf5_source_free takes it back under the same lock. */
 static hid_t reference_type(h5ck_hdf5_heap *heap, hid_t text, const h5ck_hdf5_source *from)
 {
     if (heap->reference >= 0)
@@ -114,13 +120,19 @@ void h5ck_hdf5_source_free(h5ck_hdf5_source *from)
 
 /* ---- Collections ---- */
 
+/* Of a collection and of an object alike: 8 bytes and a length, padded to 8. */
+static unsigned header_size(const h5ck_hdf5_source *from)
+{
+    return (8 + from->length_size + 7) & ~7u;
+}
+
 /* Notes where each object is; index 0 is free space, the end. */
 static int index_objects(h5ck_hdf5_heap *c, const h5ck_hdf5_source *from, uint64_t at, h5ckpt_error **err)
 {
-    unsigned head = 8 + from->length_size;
+    unsigned head = header_size(from);
     memset(c->objects, 0, (c->top + 1) * sizeof *c->objects);
     c->top = 0;
-    for (uint64_t p = (4 + 4 + from->length_size + 7u) & ~7u; p < c->size && c->size - p >= head;) {
+    for (uint64_t p = head; p < c->size && c->size - p >= head;) {
         uint64_t index = h5ck_le_get(c->data + p, 2), n = h5ck_le_get(c->data + p + 8, from->length_size);
         if (index == 0)
             break;
@@ -129,7 +141,7 @@ static int index_objects(h5ck_hdf5_heap *c, const h5ck_hdf5_source *from, uint64
                                 n);
         c->objects[index] = p;
         c->top = index > c->top ? index : c->top;
-        p += ((head + 7u) & ~7u) + ((n + 7) & ~UINT64_C(7));
+        p += head + ((n + 7) & ~UINT64_C(7));
     }
     return 0;
 }
@@ -182,7 +194,7 @@ static int follow(const unsigned char *reference, const h5ck_hdf5_source *from, 
         if (n > has || n > *budget)
             return h5ck_fail(err, H5CKPT_INVALID, "expected text of %" PRIu64 " bytes in the heap, found %" PRIu64, n,
                              has);
-        data = (const char *)c->data + p + ((8 + from->length_size + 7u) & ~7u);
+        data = (const char *)c->data + p + header_size(from);
         *budget -= n;
     }
     *length = strnlen(data, (size_t)n);
@@ -199,7 +211,7 @@ int h5ck_hdf5_heap_texts(hid_t attr, hid_t type, size_t count, const h5ck_hdf5_s
         return h5ck_fail(err, H5CKPT_INVALID, "expected an attribute that fits into the file, found %zu texts", count);
     if (count == 0)
         return 0;
-    if (h5ck_ckd_add(2 * from->size, SLACK, &budget))
+    if (h5ck_ckd_mul(from->size, 2, &budget) || h5ck_ckd_add(budget, SLACK, &budget))
         budget = UINT64_MAX;
     unsigned char *references = malloc((size_t)bytes);
     int rc = references ? read_references(attr, type, from, references, err) : h5ck_fail_nomem(err);

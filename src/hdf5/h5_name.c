@@ -28,7 +28,7 @@ static bool is_escape(const char *p)
     return p[0] == '%' && hex(p[1]) >= 0 && hex(p[2]) >= 0;
 }
 
-static bool ends_with(const char *s, const char *end)
+bool h5ck_hdf5_name_ends_with(const char *s, const char *end)
 {
     size_t n = strlen(s), m = strlen(end);
     return m && n >= m && strcmp(s + n - m, end) == 0;
@@ -48,7 +48,7 @@ const char *h5ck_hdf5_name_encode(const char *name, const char *const *reserved,
         return h5ck_arena_strdup(arena, "%");
     bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
     bool first = is_reserved(name, reserved) || strcmp(name, "%") == 0;
-    const char *end = suffix && ends_with(name, suffix) ? name + strlen(name) - strlen(suffix) : NULL;
+    const char *end = suffix && h5ck_hdf5_name_ends_with(name, suffix) ? name + strlen(name) - strlen(suffix) : NULL;
     char *out = h5ck_arena_alloc(arena, 3 * strlen(name) + 1), *to = out;
     for (const char *p = name; out && *p; p++) {
         if (dots || (first && p == name) || p == end || *p == '/' || is_escape(p)) {

@@ -1,14 +1,15 @@
 /*
  * h5_tree.c - which links a dictionary's names get, decided before the first is made.
  *
- * A name is split at the schema's separator; its parts are groups and, the last, a dataset. A part is its own link where
- * it can be. It cannot where it is empty, "." or "..", holds a '/', or is too long for comfort; and a dataset cannot where
- * a group of the same name stands beside it (`a` and `a/b`). Those get an escaped link, with '%' put behind it until it is
- * free: a true name always wins over an escaped one. Then the dataset's true name has to be stored beside it.
+ * A name is split at the schema's separator; its parts are groups and, the last, a dataset. A part is its own link
+ * where it can be. It cannot where it is empty, "." or "..", holds a '/', or is too long for comfort; and a dataset
+ * cannot where a group of the same name stands beside it (`a` and `a/b`). Those get an escaped link, with '%' put
+ * behind it until it is free: a true name always wins over an escaped one. Then the dataset's true name has to be
+ * stored beside it.
  *
- * Everything is one dictionary, parent's number and part -> node, so that 100,000 names take time in proportion to their
- * length. A dictionary's order is the order in which a reader walks, unless some group is entered a second time after it
- * was left (`a/x`, `b/y`, `a/z`).
+ * Everything is one dictionary, parent's number and part -> node, so that 100,000 names take time in proportion to
+ * their length. A dictionary's order is the order in which a reader walks, unless some group is entered a second time
+ * after it was left (`a/x`, `b/y`, `a/z`).
  */
 #include "base/text.h"
 #include "hdf5/h5.h"

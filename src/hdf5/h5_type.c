@@ -1,10 +1,10 @@
 /*
  * h5_type.c - a row of the dtype table as an HDF5 type, and back.
  *
- * Written as h5py writes them: bool is an enum FALSE/TRUE on int8, a complex number a compound of r and i, float16 the IEEE
- * half. bfloat16 and the 8-bit floats are floats with the row's own fields, as HDF5 lets anyone define. Read by what a type
- * is made of, not by its name: any byte order, complex members of any two names in this order, gaps between them. What is
- * not exactly the row's bytes is read through libhdf5's conversion.
+ * Written as h5py writes them: bool is an enum FALSE/TRUE on int8, a complex number a compound of r and i, float16 the
+ * IEEE half. bfloat16 and the 8-bit floats are floats with the row's own fields, as HDF5 lets anyone define. Read by
+ * what a type is made of, not by its name: any byte order, complex members called r and i or real and imag, gaps
+ * between them. What is not exactly the row's bytes is read through libhdf5's conversion.
  *
  * No dtype: strings, other compounds and enums, references, opaque, bit fields, times, floats of other shapes.
  */
@@ -100,101 +100,137 @@ static const h5ck_dtype *row(h5ck_kind kind, size_t size)
     return NULL;
 }
 
-static const h5ck_dtype *find_integer(hid_t type, bool *plain)
+/* The finders give NULL for no dtype and return negative where libhdf5 fails. */
+
+static int find_integer(hid_t type, const h5ck_dtype **d, bool *plain)
 {
-    size_t size = H5Tget_size(type);
-    *plain = little(type) && H5Tget_precision(type) == 8 * size;
-    return row(H5Tget_sign(type) == H5T_SGN_NONE ? H5CK_KIND_UINT : H5CK_KIND_INT, size);
+    size_t size = H5Tget_size(type), precision = H5Tget_precision(type);
+    H5T_sign_t sign = H5Tget_sign(type);
+    *plain = little(type) && precision == 8 * size;
+    *d = row(sign == H5T_SGN_NONE ? H5CK_KIND_UINT : H5CK_KIND_INT, size);
+    return size == 0 || precision == 0 || sign == H5T_SGN_ERROR ? -1 : 0;
 }
 
-static const h5ck_dtype *find_float(hid_t type, bool *plain)
+static int find_float(hid_t type, const h5ck_dtype **d, bool *plain)
 {
     size_t sign, exp_at, exp_bits, man_at, man_bits;
-    const h5ck_dtype *d;
-    if (H5Tget_fields(type, &sign, &exp_at, &exp_bits, &man_at, &man_bits) < 0 || H5Tget_norm(type) != H5T_NORM_IMPLIED)
-        return NULL;
+    H5T_norm_t norm = H5Tget_norm(type);
+    *d = NULL;
+    if (norm == H5T_NORM_ERROR || H5Tget_fields(type, &sign, &exp_at, &exp_bits, &man_at, &man_bits) < 0)
+        return -1;
     *plain = little(type);
-    for (size_t i = 0; (d = h5ck_dtype_at(i)); i++)
-        if (d->kind == H5CK_KIND_FLOAT && d->size == H5Tget_size(type) && d->exp_bits == exp_bits &&
-            d->man_bits == man_bits && (size_t)d->bias == H5Tget_ebias(type) && man_at == 0 && exp_at == man_bits &&
+    const h5ck_dtype *r;
+    for (size_t i = 0; norm == H5T_NORM_IMPLIED && !*d && (r = h5ck_dtype_at(i)); i++)
+        if (r->kind == H5CK_KIND_FLOAT && r->size == H5Tget_size(type) && r->exp_bits == exp_bits &&
+            r->man_bits == man_bits && (size_t)r->bias == H5Tget_ebias(type) && man_at == 0 && exp_at == man_bits &&
             sign == man_bits + exp_bits)
-            return d;
-    return NULL;
+            *d = r;
+    return 0;
 }
 
-static bool has_member(hid_t type, const char *name, long long value)
+/* Whether the i-th member of a 1-byte enum has this name and value; negative on failure. */
+static int is_member(hid_t type, unsigned i, const char *name, int8_t value)
 {
-    long long found = 0;
-    char bytes[16] = {0};
-    int8_t byte;
-    if (H5Tget_member_index(type, name) < 0 || H5Tget_size(type) != 1 || H5Tenum_valueof(type, name, bytes) < 0)
-        return false;
-    memcpy(&byte, bytes, 1);
-    found = byte;
-    return found == value;
+    int8_t found;
+    char *called = H5Tget_member_name(type, i);
+    int is = !called || H5Tget_member_value(type, i, &found) < 0 ? -1 : strcmp(called, name) == 0 && found == value;
+    H5free_memory(called);
+    return is;
 }
 
-static const h5ck_dtype *find_bool(hid_t type, bool *plain)
+static int find_bool(hid_t type, const h5ck_dtype **d, bool *plain)
 {
+    int members = H5Tget_nmembers(type);
     *plain = true;
-    if (H5Tget_nmembers(type) != 2 || !has_member(type, "FALSE", 0) || !has_member(type, "TRUE", 1))
-        return NULL;
-    return h5ck_dtype_get(H5CKPT_DTYPE_BOOL);
+    *d = NULL;
+    if (members != 2 || H5Tget_size(type) != 1)
+        return members < 0 ? -1 : 0;
+    for (unsigned no = 0; no < 2 && !*d; no++) { /* in either order */
+        int is_no = is_member(type, no, "FALSE", 0), is_yes = is_member(type, 1 - no, "TRUE", 1);
+        if (is_no < 0 || is_yes < 0)
+            return -1;
+        if (is_no && is_yes)
+            *d = h5ck_dtype_get(H5CKPT_DTYPE_BOOL);
+    }
+    return 0;
 }
 
-/* Two floats of one kind, whatever they are called: (r, i) by h5py, (real, imag) by Octave. */
-static const h5ck_dtype *find_complex(hid_t type, bool *plain, hid_t *memory)
+/* One half of a complex number; *d NULL where it is no float. */
+static int find_half(hid_t type, unsigned i, const h5ck_dtype **d, bool *plain)
 {
-    if (H5Tget_nmembers(type) != 2)
-        return NULL;
-    hid_t part[2] = {H5Tget_member_type(type, 0), H5Tget_member_type(type, 1)};
-    char *name[2] = {H5Tget_member_name(type, 0), H5Tget_member_name(type, 1)};
-    const h5ck_dtype *d = NULL, *halves[2] = {NULL, NULL};
+    hid_t part = H5Tget_member_type(type, i);
+    H5T_class_t c = part < 0 ? H5T_NO_CLASS : H5Tget_class(part);
+    *d = NULL;
+    int rc = c == H5T_NO_CLASS ? -1 : c == H5T_FLOAT ? find_float(part, d, plain) : 0;
+    h5ck_hdf5_close(part);
+    return rc;
+}
+
+static bool are_complex(const char *first, const char *second)
+{
+    return (strcmp(first, "r") == 0 && strcmp(second, "i") == 0) ||
+           (strcmp(first, "real") == 0 && strcmp(second, "imag") == 0);
+}
+
+/* Two floats of one kind: (r, i) by h5py, (real, imag) by Octave. */
+static int find_complex(hid_t type, const h5ck_dtype **d, bool *plain, hid_t *memory)
+{
+    const h5ck_dtype *halves[2];
     bool plains[2] = {false, false};
-    for (int i = 0; i < 2; i++)
-        if (part[i] >= 0 && H5Tget_class(part[i]) == H5T_FLOAT)
-            halves[i] = find_float(part[i], &plains[i]);
-    bool known = name[0] && name[1] &&
-                 ((strcmp(name[0], "r") == 0 && strcmp(name[1], "i") == 0) ||
-                  (strcmp(name[0], "real") == 0 && strcmp(name[1], "imag") == 0));
-    if (known && halves[0] && halves[0] == halves[1] && (halves[0]->size == 4 || halves[0]->size == 8))
-        d = row(H5CK_KIND_COMPLEX, 2 * halves[0]->size);
-    if (d) {
-        *plain = plains[0] && plains[1] && H5Tget_size(type) == d->size && H5Tget_member_offset(type, 0) == 0 &&
-                 H5Tget_member_offset(type, 1) == d->size / 2;
-        *memory = complex_new(d, name[0], name[1]);
+    int members = H5Tget_nmembers(type);
+    *d = NULL;
+    if (members != 2)
+        return members < 0 ? -1 : 0;
+    if (find_half(type, 0, &halves[0], &plains[0]) || find_half(type, 1, &halves[1], &plains[1]))
+        return -1;
+    char *name[2] = {H5Tget_member_name(type, 0), H5Tget_member_name(type, 1)};
+    int rc = name[0] && name[1] ? 0 : -1;
+    if (rc == 0 && are_complex(name[0], name[1]) && halves[0] && halves[0] == halves[1])
+        *d = row(H5CK_KIND_COMPLEX, 2 * halves[0]->size);
+    if (*d) {
+        *plain = plains[0] && plains[1] && H5Tget_size(type) == (*d)->size && H5Tget_member_offset(type, 0) == 0 &&
+                 H5Tget_member_offset(type, 1) == (*d)->size / 2;
+        *memory = complex_new(*d, name[0], name[1]);
     }
-    for (int i = 0; i < 2; i++) {
-        h5ck_hdf5_close(part[i]);
-        H5free_memory(name[i]);
-    }
-    return d;
+    H5free_memory(name[0]);
+    H5free_memory(name[1]);
+    return rc;
 }
 
-const h5ck_dtype *h5ck_hdf5_type_find(hid_t type, bool *plain, hid_t *memory)
+int h5ck_hdf5_type_find(hid_t type, const h5ck_dtype **dtype, bool *plain, hid_t *memory, h5ckpt_error **err)
 {
-    const h5ck_dtype *d = NULL;
+    int rc = 0;
+    *dtype = NULL;
     *plain = false;
     *memory = -1;
     switch (H5Tget_class(type)) {
+    case H5T_NO_CLASS:
+        rc = -1;
+        break;
     case H5T_INTEGER:
-        d = find_integer(type, plain);
+        rc = find_integer(type, dtype, plain);
         break;
     case H5T_FLOAT:
-        d = find_float(type, plain);
+        rc = find_float(type, dtype, plain);
         break;
     case H5T_ENUM:
-        d = find_bool(type, plain);
+        rc = find_bool(type, dtype, plain);
         break;
     case H5T_COMPOUND:
-        d = find_complex(type, plain, memory);
+        rc = find_complex(type, dtype, plain, memory);
         break;
     default:
         break;
     }
-    if (d && *memory < 0)
-        *memory = h5ck_hdf5_type_new(d);
-    return *memory < 0 ? NULL : d;
+    if (rc == 0 && *dtype && *memory < 0)
+        *memory = h5ck_hdf5_type_new(*dtype);
+    if (rc == 0 && (!*dtype || *memory >= 0))
+        return 0;
+    rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read a type");
+    h5ck_hdf5_close(*memory);
+    *memory = -1;
+    *dtype = NULL;
+    return rc;
 }
 
 /* ---- In words ---- */
@@ -234,7 +270,8 @@ const char *h5ck_hdf5_type_text(hid_t type, char *text, size_t room)
     bool plain;
     hid_t memory;
     H5T_class_t c = H5Tget_class(type);
-    const h5ck_dtype *d = h5ck_hdf5_type_find(type, &plain, &memory);
+    const h5ck_dtype *d;
+    h5ck_hdf5_type_find(type, &d, &plain, &memory, NULL); /* what cannot be read has no dtype's words */
     h5ck_hdf5_close(memory);
     if (c == H5T_STRING && H5Tis_variable_str(type) > 0)
         snprintf(text, room, "variable-length string");

@@ -1,12 +1,12 @@
 /*
- * h5_value_read.c - a group as an object again: what h5_value_write.c writes, and what people make of it with h5py, Octave
- * or R. Without a marker an attribute is read as Python would take it: int64 and float64 and bool scalars are int, float,
- * bool; other numbers are NumPy's scalars; 1-D arrays of int64, float64, bool and text are lists, other arrays NumPy's;
- * text of any kind is str; an empty dataspace is None.
+ * h5_value_read.c - a group as an object again: what h5_value_write.c writes, and what people make of it with h5py,
+ * Octave or R. Without a marker an attribute is read as Python would take it: int64 and float64 and bool scalars are
+ * int, float, bool; other numbers are NumPy's scalars; 1-D arrays of int64, float64, bool and text are lists, other
+ * arrays NumPy's; text of any kind is str; an empty dataspace is None.
  *
- * Refused, for a field that is lost in silence is worse: attributes of types that are none of these (references, opaque,
- * compounds), links to anything but groups, markers that do not fit what they stand beside, groups that are reached twice,
- * nesting beyond H5CK_VALUE_DEPTH.
+ * Refused, for a field that is lost in silence is worse: attributes of types that are none of these (references,
+ * opaque, compounds), links to anything but groups, markers that do not fit what they stand beside, groups that are
+ * reached twice, nesting beyond H5CK_VALUE_DEPTH.
  */
 #include "base/le.h"
 #include "base/text.h"
@@ -165,6 +165,8 @@ static int raw_to_value(reader *r, const h5ck_hdf5_attr *a, const marker *m, h5c
         v->type = H5CKPT_BIGINT;
         v->python2 = is(m, "biglong");
     } else if (is(m, "str") || is(m, "unicode")) {
+        if (!h5ck_text_is_utf8_with_zeros(a->data, a->count))
+            return h5ck_fail(r->err, H5CKPT_INVALID, "expected text in UTF-8, found other bytes");
         char *text = h5ck_arena_strndup(r->arena, (const char *)a->data, a->count);
         if (!text)
             return h5ck_fail_nomem(r->err);
@@ -260,12 +262,6 @@ static int add_entry(fields *f, const char *name, entry **added)
     return 0;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return m && n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static int read_order(fields *f, hid_t attr)
 {
     h5ck_hdf5_attr a;
@@ -280,15 +276,14 @@ static int read_order(fields *f, hid_t attr)
 static int read_marker(fields *f, hid_t attr, const char *name)
 {
     h5ck_hdf5_attr a;
-    const char *key = h5ck_arena_strdup(f->r->arena, name);
+    const char *key = h5ck_arena_strdup(f->r->arena, name), *text;
     int rc = h5ck_hdf5_attr_read(attr, f->r->from, f->r->arena, &a, f->r->err);
     if (rc)
         return rc;
-    if (a.content != H5CK_HDF5_TEXT || a.count != 1)
-        return h5ck_fail(f->r->err, H5CKPT_INVALID, "expected one string, found %s", a.type);
-    if (!key || h5ck_dict_add(&f->markers, key, (void *)(uintptr_t)a.texts[0]) != H5CK_DICT_ADDED)
-        return h5ck_fail_nomem(f->r->err);
-    return 0;
+    rc = h5ck_hdf5_attr_as_text(&a, &text, f->r->err);
+    if (rc == 0 && (!key || h5ck_dict_add(&f->markers, key, (void *)(uintptr_t)text) != H5CK_DICT_ADDED))
+        rc = h5ck_fail_nomem(f->r->err);
+    return rc;
 }
 
 static int visit_attr(void *user, hid_t attr, const char *name, h5ckpt_error **err)
@@ -302,7 +297,7 @@ static int visit_attr(void *user, hid_t attr, const char *name, h5ckpt_error **e
     for (size_t i = 0; names->reserved[i]; i++)
         if (strcmp(name, names->reserved[i]) == 0)
             return 0;
-    if (ends_with(name, names->type_suffix))
+    if (h5ck_hdf5_name_ends_with(name, names->type_suffix))
         return read_marker(f, attr, name);
     int rc = add_entry(f, name, &e);
     return rc ? rc : h5ck_hdf5_attr_read(attr, f->r->from, f->r->arena, &e->attr, f->r->err);
@@ -320,7 +315,7 @@ static int add_subgroups(fields *f, hid_t group)
         else if ((rc = add_entry(f, links[i].name, &e)) == 0)
             e->address = links[i].address;
         if (rc)
-            h5ck_err_where(f->r->err, rc, NULL, links[i].name);
+            h5ck_err_part(f->r->err, rc, links[i].name);
     }
     return rc;
 }
@@ -363,7 +358,7 @@ static int finish_entry(fields *f, hid_t group, entry *e, int depth)
         rc = attr_to_value(r, &e->attr, &m, &e->field.value);
     else
         rc = read_subgroup(r, group, e, m.kind, depth, &e->field.value);
-    return rc ? h5ck_err_where(r->err, rc, NULL, name) : 0;
+    return rc ? h5ck_err_part(r->err, rc, name) : 0;
 }
 
 /* The fields in their order: as `fields` says, then those it does not name, as they were found. */

@@ -1,10 +1,10 @@
 /*
- * h5_value_write.c - an object (a decay) as a group: a field each as an attribute where HDF5 has a type for it, else as a
- * subgroup. docs/format.md says the same in a table.
+ * h5_value_write.c - an object (a decay) as a group: a field each as an attribute where HDF5 has a type for it, else as
+ * a subgroup. docs/format.md says the same in a table.
  *
- * What HDF5's type does not tell is written beside it, as the attribute `<field>:type`: "tuple", "list iff", "bytes" and so
- * on; most fields need none. Where the object came from Python 2 (some text of it is that Python's `str`) the group says
- * so once, and only what is not such a `str` is marked.
+ * What HDF5's type does not tell is written beside it, as the attribute `<field>:type`: "tuple", "list iff", "bytes"
+ * and so on; most fields need none. Where the object came from Python 2 (some text of it is that Python's `str`) the
+ * group says so once, and only what is not such a `str` is marked.
  *
  * Refused: an object's field name that holds a zero byte; a dictionary with such keys is written as a list of pairs.
  */

@@ -1,9 +1,9 @@
 /*
- * h5_walk.c - all datasets below a group: depth first, each group's links in the order of creation, each object opened once,
- * by its address. No recursion: a stranger's file decides how deep it is, and 1024 groups are enough.
+ * h5_walk.c - all datasets below a group: depth first, each group's links in the order of creation, each object opened
+ * once, by its address. No recursion: a stranger's file decides how deep it is, and 1024 groups are enough.
  *
- * A group that is reached a second time is passed over, so that cycles of hard links end and no file expands. Soft links
- * are passed over; external and user-defined links are refused, for they name other files.
+ * A group that is reached a second time is passed over, so that cycles of hard links end and no file expands. Soft
+ * links are passed over; external and user-defined links are refused, for they name other files.
  */
 #include "hdf5/h5.h"
 
@@ -86,21 +86,6 @@ static int walk_object(walker *k, const frame *f, const h5ck_hdf5_link *link)
     }
     h5ck_hdf5_close(object);
     return rc;
-}
-
-int h5ck_hdf5_check_link(const char *file_path, const h5ck_hdf5_link *link, const char *path, const h5ck_log *log,
-                         bool *follow, h5ckpt_error **err)
-{
-    *follow = link->type == H5L_TYPE_HARD;
-    if (link->type == H5L_TYPE_SOFT)
-        h5ck_log_note(log, "%s: %s: passed over: a soft link", file_path, path);
-    else if (link->type == H5L_TYPE_EXTERNAL)
-        return h5ck_fail(err, H5CKPT_INVALID,
-                         "expected data in this file, found an external link (no other file is read)");
-    else if (link->type != H5L_TYPE_HARD)
-        return h5ck_fail(err, H5CKPT_INVALID, "expected a hard link, found a user-defined one of class %d",
-                         (int)link->type);
-    return 0;
 }
 
 static int walk_link(walker *k, frame *f, const h5ck_hdf5_link *link)

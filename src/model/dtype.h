@@ -1,6 +1,6 @@
 /*
- * dtype - THE table of element types. Whoever needs to know anything of a dtype asks here: its NumPy name, its size, its
- * code in Paddle's VarType, its layout as a number. One test walks the table.
+ * dtype - THE table of element types. Whoever needs to know anything of a dtype asks here: its NumPy name, its size,
+ * its code in Paddle's VarType, its layout as a number. One test walks the table.
  *
  * Sources: Paddle's framework.proto (VarType.Type), NumPy's and ml_dtypes' names, IEEE 754, the OCP 8-bit float paper.
  */

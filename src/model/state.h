@@ -22,6 +22,7 @@ struct h5ckpt_decay {
     const struct h5ck_schema *schema;    /* the state's, set when the state is complete */
     const struct h5ck_class *class_spec; /* the schema's row, or NULL */
     h5ck_file *file;                     /* where it was read from, or NULL */
+    const void *origin;                  /* the format's own: where it stands in there, or NULL */
 };
 
 struct h5ckpt_decays {

@@ -1,8 +1,8 @@
 /*
  * tensor - a name, a dtype, a shape, and where the bytes lie (the extent). No tensor owns bytes.
  *
- * An extent is one of: a range of a file (mapped or read when asked), memory of the caller, or a decoder that yields the
- * elements in order where the file has no such bytes (compressed, big-endian, ...).
+ * An extent is one of: a range of a file (mapped or read when asked), memory of the caller, or a decoder that yields
+ * the elements in order where the file has no such bytes (compressed, big-endian, ...).
  */
 #ifndef H5CK_MODEL_TENSOR_H
 #define H5CK_MODEL_TENSOR_H
@@ -36,12 +36,13 @@ struct h5ckpt_tensor {
     h5ckpt_tensor_info info;
     h5ck_extent extent;
     const char *digest;      /* "xxh3-128:<hex>" as the source holds it, or NULL */
+    const void *origin;      /* the format's own: where it stands in the source, or NULL */
     _Atomic(void *) decoded; /* of a DECODER: the elements, once h5ckpt_tensor_data was called; malloc'd */
 };
 
-/* The one validator: computes info->nbytes, refuses unknown dtypes, rank over H5CK_MAX_RANK, sizes that overflow, LoD that
- * does not ascend from 0 or whose last level's end is not the first dimension, and a file range that is not inside its
- * file. */
+/* The one validator: computes info->nbytes, refuses unknown dtypes, rank over H5CK_MAX_RANK, sizes that overflow, LoD
+ * that does not ascend from 0 or whose last level's end is not the first dimension, and a file range that is not inside
+ * its file. */
 int h5ck_tensor_check(h5ckpt_tensor_info *info, const h5ck_extent *extent, h5ckpt_error **err);
 
 /* The number of bytes of a shape; overflow is H5CKPT_INVALID. */

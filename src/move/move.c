@@ -2,8 +2,8 @@
  * move.c - carries out a plan: folders, then threads that take the tasks (a move, or a file that is all head), largest
  * first, then the format's finish, then fsync.
  *
- * A file that one move fills is created by the thread that moves it. A file that several fill, or that stands already, is
- * opened before the threads start and shared: they write it at different places. The calling thread only waits and
+ * A file that one move fills is created by the thread that moves it. A file that several fill, or that stands already,
+ * is opened before the threads start and shared: they write it at different places. The calling thread only waits and
  * reports progress, so that the caller's callback runs where he called us.
  */
 #include "move/move.h"

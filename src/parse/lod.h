@@ -14,10 +14,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Reads the header of the stream that begins at `offset` of the open file of `size` bytes. Shape and LoD lie in the arena;
- * *data_offset is where the elements begin. info->name is left alone, info->nbytes is set. That the data is all there is
- * the caller's check (it knows whether another stream may follow). Where `listing` is not NULL, appends a line for each
- * field: offset, bytes, meaning. */
+/* Reads the header of the stream that begins at `offset` of the open file of `size` bytes. Shape and LoD lie in the
+ * arena; *data_offset is where the elements begin. info->name is left alone, info->nbytes is set. That the data is all
+ * there is the caller's check (it knows whether another stream may follow). Where `listing` is not NULL, appends a line
+ * for each field: offset, bytes, meaning. */
 int h5ck_lod_read(int fd, uint64_t offset, uint64_t size, h5ck_arena *arena, h5ckpt_tensor_info *info,
                   uint64_t *data_offset, h5ck_buf *listing, h5ckpt_error **err);
 

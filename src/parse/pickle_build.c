@@ -289,8 +289,8 @@ static int make(h5ck_pickle_build *b, uint32_t index, int depth, h5ckpt_value *v
     return h5ck_fail_at(b->err, n->at, "expected plain data");
 }
 
-/* Python imports every global that a pickle names, also one that the value does not use in the end. None of those may be
- * there but the understood ones and the classes that the policy allowed. */
+/* Python imports every global that a pickle names, also one that the value does not use in the end. None of those may
+ * be there but the understood ones and the classes that the policy allowed. */
 static int check_globals(h5ck_pickle_build *b)
 {
     char name[240];

@@ -11,8 +11,8 @@
  *     copy_reg _reconstructor (class, object, None)              an instance in protocols 0 and 1
  *
  * (numpy._core, builtins and copyreg are their later names.) Any other global can only be the class of an instance:
- * NEWOBJ (class, ()), with BUILD of its fields. Whether that class is allowed, the policy says when all fields are known.
- * All else is refused, by name.
+ * NEWOBJ (class, ()), with BUILD of its fields. Whether that class is allowed, the policy says when all fields are
+ * known. All else is refused, by name.
  */
 #include "parse/pickle_graph.h"
 #include "parse/pickle_text.h"

@@ -2,8 +2,9 @@
  * pickle_keys.c - repeated keys of a dict.
  *
  * Keys are sorted, so that a hostile dict costs n log n and no hash can be attacked. What is equal is equal in Python:
- * 1, 1.0 and True are one key; so are Python 2's 'a' and u'a', in ASCII; NaN equals nothing. Integers beyond 64 bits and
- * floats of that size are kept apart, even where Python would find them equal: it does so itself when it reads the dict.
+ * 1, 1.0 and True are one key; so are Python 2's 'a' and u'a', in ASCII; NaN equals nothing. Integers beyond 64 bits
+ * and floats of that size are kept apart, even where Python would find them equal: it does so itself when it reads the
+ * dict.
  */
 #include "parse/pickle_graph.h"
 

@@ -4,8 +4,8 @@
  *          2  GLOBAL            paddle.fluid.dygraph.learning_rate_scheduler NaturalExpDecay
  *         64  BINPUT            0
  *
- * It runs nothing and trusts nothing: arguments are escaped and cut, and the first opcode that is not valid ends the list
- * with the reason.
+ * It runs nothing and trusts nothing: arguments are escaped and cut, and the first opcode that is not valid ends the
+ * list with the reason.
  */
 #include "base/le.h"
 #include "parse/pickle.h"

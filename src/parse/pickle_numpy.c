@@ -7,8 +7,8 @@
  *
  * Taken are the element types of the dtype table, in either byte order and either memory order; what comes out is
  * little-endian and row-major. Refused: structured, string, object and datetime dtypes, states of other versions, and
- * data whose length is not what shape and dtype say. Source: the forms that numpy.dtype.__reduce__, generic.__reduce__ and
- * ndarray.__reduce__ give in NumPy 1.16, 1.21 and 2.
+ * data whose length is not what shape and dtype say. Source: the forms that numpy.dtype.__reduce__, generic.__reduce__
+ * and ndarray.__reduce__ give in NumPy 1.16, 1.21 and 2.
  */
 #include "base/ckd.h"
 #include "model/dtype.h"

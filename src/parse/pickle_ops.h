@@ -1,6 +1,6 @@
 /*
- * pickle_ops - the opcodes of a pickle as a table, and the scanner that takes them off the bytes one by one. The scanner
- * is the only code that reads a length out of a pickle: whoever has an item has all of its argument.
+ * pickle_ops - the opcodes of a pickle as a table, and the scanner that takes them off the bytes one by one. The
+ * scanner is the only code that reads a length out of a pickle: whoever has an item has all of its argument.
  */
 #ifndef H5CK_PARSE_PICKLE_OPS_H
 #define H5CK_PARSE_PICKLE_OPS_H

@@ -1,16 +1,17 @@
 /*
  * pickle_read.c - the pickle machine: a stack, marks on it, a memo, and no recursion.
  *
- * The machine only builds a graph (pickle_graph.h). Opcodes that in Python would call something ask pickle_call.c, which
- * knows the few constructors that mean plain data and refuses all others by name. Every length and index of the pickle
- * is checked before it is used, and everything that grows is bounded by H5CK_PICKLE_OBJECTS. The memo is an array: writers
- * number their objects from 0 or 1, so an index beyond the number of objects a pickle may have is none of theirs.
+ * The machine only builds a graph (pickle_graph.h). Opcodes that in Python would call something ask pickle_call.c,
+ * which knows the few constructors that mean plain data and refuses all others by name. Every length and index of the
+ * pickle is checked before it is used, and everything that grows is bounded by H5CK_PICKLE_OBJECTS. The memo is an
+ * array: writers number their objects from 0 or 1, so an index beyond the number of objects a pickle may have is none
+ * of theirs.
  *
  * Which Python wrote it: only Python 2 writes STRING, BINSTRING and SHORT_BINSTRING, and only Python 2 writes LONG1 or
  * LONG4 for a number that fits 32 bits (of its type `long`; Python 3 has BININT for those, and Python 2 for its `int`,
- * with text INT where 32 bits are not enough). A pickle that shows one of these is Python 2's, and then all its LONG, LONG1
- * and LONG4 are `long`. In any other they are Python 3's int; text LONG of a small number, too, which Python up to 3.6
- * writes in protocol 0.
+ * with text INT where 32 bits are not enough). A pickle that shows one of these is Python 2's, and then all its LONG,
+ * LONG1 and LONG4 are `long`. In any other they are Python 3's int; text LONG of a small number, too, which Python up
+ * to 3.6 writes in protocol 0.
  */
 #include "base/le.h"
 #include "base/text.h"

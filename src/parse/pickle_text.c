@@ -2,8 +2,8 @@
  * pickle_text.c - text to bytes and numbers.
  *
  * STRING is Python 2's repr of a str: quotes, and the escapes of a string literal. UNICODE is Python's
- * raw-unicode-escape: latin1, in which only \uXXXX and \UXXXXXXXX are escapes. Both are refused where Python would refuse
- * them; \u escapes of surrogates too, as no UTF-8 can hold them.
+ * raw-unicode-escape: latin1, in which only \uXXXX and \UXXXXXXXX are escapes. Both are refused where Python would
+ * refuse them; \u escapes of surrogates too, as no UTF-8 can hold them.
  */
 #include "parse/pickle_text.h"
 

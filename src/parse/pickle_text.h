@@ -1,6 +1,6 @@
 /*
- * pickle_text - the textual forms inside a pickle: numbers and strings of protocol 0, latin1 text, escapes for messages.
- * No function here depends on the locale.
+ * pickle_text - the textual forms inside a pickle: numbers and strings of protocol 0, latin1 text, escapes for
+ * messages. No function here depends on the locale.
  */
 #ifndef H5CK_PARSE_PICKLE_TEXT_H
 #define H5CK_PARSE_PICKLE_TEXT_H
@@ -18,8 +18,8 @@ size_t h5ck_pickle_unquote(const unsigned char *s, size_t n, unsigned char *out)
 size_t h5ck_pickle_raw_escape(const unsigned char *s, size_t n, unsigned char *out); /* of UNICODE, to UTF-8 */
 size_t h5ck_pickle_latin1(const unsigned char *s, size_t n, unsigned char *out);     /* UTF-8 up to U+00FF, to bytes */
 
-/* A decimal integer with an optional sign, into two's complement of the fewest bytes (0 is no byte). Returns their number,
- * or SIZE_MAX; `out` has H5CK_PICKLE_BIGINT bytes. */
+/* A decimal integer with an optional sign, into two's complement of the fewest bytes (0 is no byte). Returns their
+ * number, or SIZE_MAX; `out` has H5CK_PICKLE_BIGINT bytes. */
 size_t h5ck_pickle_decimal(const unsigned char *s, size_t n, unsigned char *out);
 
 /* Python's float, as repr writes it: digits with a point or an exponent, inf, nan. */

@@ -1,17 +1,17 @@
 /*
  * pickle_write.c - the protocol 2 pickle that CPython's C pickler writes for a value.
  *
- * Every object but None, bools, numbers and () gets a memo number when it is complete (a list or dict, which may contain
- * itself, before its items) and is written as a BINGET when it comes again. Which objects are the same object, a value
- * does not say; taken as the same are those that CPython itself keeps once:
+ * Every object but None, bools, numbers and () gets a memo number when it is complete (a list or dict, which may
+ * contain itself, before its items) and is written as a BINGET when it comes again. Which objects are the same object,
+ * a value does not say; taken as the same are those that CPython itself keeps once:
  *
  *     equal str                      attribute names and literals, which CPython interns
  *     a class or function            written as GLOBAL once
  *     bytes of length 0 and 1, text of length 1
  *     a dtype, numpy.True_, numpy.False_
  *
- * Lists and dicts go in batches of 1000: MARK, items, APPENDS or SETITEMS; a single item goes without a MARK. A dict of a
- * multiple of 1000 items ends in an empty batch, a list does not: so CPython counts. Bytes are `_codecs.encode(text,
+ * Lists and dicts go in batches of 1000: MARK, items, APPENDS or SETITEMS; a single item goes without a MARK. A dict of
+ * a multiple of 1000 items ends in an empty batch, a list does not: so CPython counts. Bytes are `_codecs.encode(text,
  * 'latin1')`, for protocol 2 has none.
  *
  * A value with anything of Python 2 in it is written for Python 2: its `str` and `long` as such, NumPy's own strings as

@@ -1,7 +1,7 @@
 /*
- * python_library.c - the modules that come with Python itself. A user's decay class lives in a module of the user's; a pickle,
- * or an HDF5 file that would become one, that names a class of these is not about decays: unpickling it runs library code
- * that its writer chose (tempfile's closer, say, deletes a file).
+ * python_library.c - the modules that come with Python itself. A user's decay class lives in a module of the user's; a
+ * pickle, or an HDF5 file that would become one, that names a class of these is not about decays: unpickling it runs
+ * library code that its writer chose (tempfile's closer, say, deletes a file).
  *
  * Source: sys.stdlib_module_names of Python 3.11 and 3.13, and the library folder of Python 2.7. Sorted by bytes.
  */

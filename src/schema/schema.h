@@ -120,18 +120,18 @@ const h5ck_field_spec *h5ck_class_field(const h5ck_class *c, const char *name);
 
 /* THE rule of what counts as a decay, for every reader and writer. Allowed are the classes of the schema's decay
  * modules, the classes the schema names, and a user's own class in any module where the object shows itself to be a
- * subclass of LearningRateDecay: it has all base fields, and its module is not of Python's own library. Module and class
- * must be (dotted) ASCII identifiers, for they become a line of a pickle. Otherwise H5CKPT_INVALID with the reason. `schema` is a const h5ck_schema * (void for the
- * pickle reader's policy). */
+ * subclass of LearningRateDecay: it has all base fields, and its module is not of Python's own library. Module and
+ * class must be (dotted) ASCII identifiers, for they become a line of a pickle. Otherwise H5CKPT_INVALID with the
+ * reason. `schema` is a const h5ck_schema * (void for the pickle reader's policy). */
 int h5ck_schema_check_object(void *schema, const h5ckpt_object *object, h5ckpt_error **err);
 
 /* ---- rules.c ---- */
 
 /* Applies the name rules to a state's parameters: a new state with renamed, dropped, transposed and cast tensors; the
- * rest is carried over as it is; the decays' descriptions are for the caller to complete. Tensors' extents and decays borrow from `from`, which must outlive it. Where the
- * schema has no rules *to is NULL. Two parameters of one new name are H5CKPT_USAGE, and so is a rule that cannot be
- * carried out (a transposed LoD tensor, complex numbers cast to real ones). A value that its new type cannot hold shows
- * when it is read: H5CKPT_INVALID. */
+ * rest is carried over as it is; the decays' descriptions are for the caller to complete. Tensors' extents and decays
+ * borrow from `from`, which must outlive it. Where the schema has no rules *to is NULL. Two parameters of one new name
+ * are H5CKPT_USAGE, and so is a rule that cannot be carried out (a transposed LoD tensor, complex numbers cast to real
+ * ones). A value that its new type cannot hold shows when it is read: H5CKPT_INVALID. */
 int h5ck_schema_apply_rules(const h5ck_schema *s, const h5ckpt_state *from, h5ckpt_state **to, const h5ck_log *log,
                             h5ckpt_error **err);
 
