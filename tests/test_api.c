@@ -1,5 +1,5 @@
 /*
- * test_api.c - the public calls: the seed's call and its twin, building a state, options, and what a target must never
+ * test_api.c - the public calls: Paddle's call and its twin, building a state, options, and what a target must never
  * suffer.
  */
 #include "base/fs.h"
@@ -110,7 +110,7 @@ static void a_built_state_is_written_and_loaded_in_either_form(void)
     h5ckpt_state_free(s);
 }
 
-static void the_seeds_call_finds_save_dir_by_default(void)
+static void paddles_call_finds_save_dir_by_default(void)
 {
     h5ckpt_error *err = NULL;
     h5ckpt_tensors *p;
@@ -549,7 +549,7 @@ int main(void)
 {
     static const test_case cases[] = {
         {"a built state is written and loaded in either form", a_built_state_is_written_and_loaded_in_either_form},
-        {"the seed's call finds save_dir by default", the_seeds_call_finds_save_dir_by_default},
+        {"Paddle's call finds save_dir by default", paddles_call_finds_save_dir_by_default},
         {"loaded tensors outlive their files", loaded_tensors_outlive_their_files},
         {"HDF5 tensors are mapped at 64 bytes", hdf5_tensors_are_mapped_at_64_bytes},
         {"real directories go to HDF5 and come back byte for byte",

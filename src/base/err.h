@@ -2,7 +2,7 @@
  * err - the error object: what, which file, which tensor, which offset. The first error wins.
  *
  * Deep code says what it found (h5ck_fail, h5ck_fail_at); the code above it that knows the file and the tensor adds
- * them (h5ck_err_where), and the one-line message is composed anew. Every helper takes `err` NULL.
+ * them (h5ck_err_where), and the one-line message is composed anew. Every call here takes `err` NULL.
  *
  *     return h5ck_fail_at(err, 12, "expected version 0, found %u", version);
  *     ...

@@ -119,7 +119,7 @@ def is_int64(value):
 
 
 def as_attribute(value):
-    """What h5py should show for a field; None where DESIGN.md leaves the form open."""
+    """What h5py should show for a field; None for the forms that docs/format.md marks."""
     if value is None:
         return h5py.Empty("f8")
     if type(value) is bool:
