@@ -74,9 +74,7 @@ const char *h5ck_file_path(const h5ck_file *f, h5ck_arena *arena)
 {
     if (!f->relative)
         return f->root;
-    size_t n = strlen(f->root), m = strlen(f->relative);
-    while (n > 1 && f->root[n - 1] == '/')
-        n--;
+    size_t n = h5ck_fs_trimmed(f->root), m = strlen(f->relative);
     char *path = h5ck_arena_alloc(arena, n + m + 2);
     if (!path)
         return f->relative;
@@ -417,13 +415,11 @@ int h5ck_fs_is_empty(const char *path, bool *empty, h5ckpt_error **err)
 int h5ck_fs_resolve_link(const char *path, char **resolved, h5ckpt_error **err)
 {
     struct stat st;
-    size_t n = strlen(path);
     char *name = strdup(path); /* without trailing slashes, which would follow the link */
     *resolved = NULL;
     if (!name)
         return h5ck_fail_nomem(err);
-    while (n > 1 && name[n - 1] == '/')
-        name[--n] = 0;
+    name[h5ck_fs_trimmed(name)] = 0;
     int rc = 0;
     if (lstat(name, &st) < 0)
         rc = errno == ENOENT || errno == ENOTDIR ? 0 : h5ck_fail_errno(err, path, "cannot stat");
@@ -436,9 +432,7 @@ int h5ck_fs_resolve_link(const char *path, char **resolved, h5ckpt_error **err)
 /* Cuts the last part off a path: "a/b/" -> "a", "b" -> ".", "/b" -> "/". */
 static void cut_last_part(char *path)
 {
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
+    size_t n = h5ck_fs_trimmed(path);
     while (n > 0 && path[n - 1] != '/')
         n--;
     while (n > 1 && path[n - 1] == '/')

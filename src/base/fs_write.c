@@ -126,15 +126,6 @@ int h5ck_fs_close(int fd, h5ckpt_error **err)
 
 /* ---- The stage and its final name ---- */
 
-/* Length of a path without its trailing slashes. */
-static size_t trimmed(const char *path)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    return n;
-}
-
 /* Where the last part begins. */
 static size_t last_part(const char *path, size_t n)
 {
@@ -147,7 +138,7 @@ int h5ck_fs_stage_path(const char *target, h5ck_arena *arena, const char **stage
 {
     enum { LONGEST_NAME = 200, TRIES = 100 }; /* of the 255 bytes that a name may have */
     static _Atomic unsigned counter;
-    size_t n = trimmed(target), base = last_part(target, n), name = n - base;
+    size_t n = h5ck_fs_trimmed(target), base = last_part(target, n), name = n - base;
     if (name == 0 || (name == 1 && target[base] == '.') || (name == 2 && memcmp(target + base, "..", 2) == 0))
         return h5ck_fail(err, H5CKPT_USAGE, "%s: expected the name of a new file or folder", target);
     if (name > LONGEST_NAME)
@@ -173,7 +164,7 @@ int h5ck_fs_stage_path(const char *target, h5ck_arena *arena, const char **stage
 
 int h5ck_fs_sync_parent(const char *path, h5ckpt_error **err)
 {
-    size_t base = last_part(path, trimmed(path));
+    size_t base = last_part(path, h5ck_fs_trimmed(path));
     if (base == 0)
         return h5ck_fs_sync_dir(".", NULL, err);
     h5ck_arena scratch = {NULL};
@@ -267,7 +258,7 @@ int h5ck_fs_publish(const char *stage, const char *target, const h5ck_fs_stat *r
 {
     struct stat st;
     h5ck_arena scratch = {NULL};
-    char *name = h5ck_arena_strndup(&scratch, target, trimmed(target));
+    char *name = h5ck_arena_strndup(&scratch, target, h5ck_fs_trimmed(target));
     int rc = 0;
     if (!name)
         return h5ck_fail_nomem(err);

@@ -37,7 +37,6 @@ typedef struct h5ck_format {
                    h5ckpt_error **err);
 } h5ck_format;
 
-const h5ck_format *h5ck_format_at(size_t i); /* NULL past the last */
 /* H5CKPT_USAGE where there is none of that name (the message lists those that are). */
 int h5ck_format_by_name(const char *name, const h5ck_format **format, h5ckpt_error **err);
 /* By content; a missing path or a content that is no format's is H5CKPT_INVALID. */

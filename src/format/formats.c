@@ -15,11 +15,6 @@ static const h5ck_format *const table[] = {
 
 enum { ROWS = sizeof table / sizeof *table, HEAD = 4096 };
 
-const h5ck_format *h5ck_format_at(size_t i)
-{
-    return i < ROWS ? table[i] : NULL;
-}
-
 const h5ckpt_format_info *h5ckpt_format_at(size_t i)
 {
     return i < ROWS ? &table[i]->info : NULL;

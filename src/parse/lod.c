@@ -260,8 +260,7 @@ static int read_desc(stream *s, h5ck_arena *arena, h5ckpt_tensor_info *info)
     if (!info->shape)
         return h5ck_fail_nomem(s->err);
     list_desc(s, d.base, &d, info);
-    rc = h5ck_tensor_nbytes(h5ck_dtype_get(info->dtype), info->rank, info->shape, &info->nbytes, s->err);
-    return rc;
+    return h5ck_tensor_nbytes(h5ck_dtype_get(info->dtype), info->rank, info->shape, &info->nbytes, s->err);
 }
 
 int h5ck_lod_read(int fd, uint64_t offset, uint64_t size, h5ck_arena *arena, h5ckpt_tensor_info *info,
