@@ -244,7 +244,12 @@ H5CKPT_API void h5ckpt_decays_free(h5ckpt_decays *decays);
 
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
 
-typedef enum h5ckpt_digest { H5CKPT_DIGEST_XXH3, H5CKPT_DIGEST_SHA256, H5CKPT_DIGEST_NONE } h5ckpt_digest;
+typedef enum h5ckpt_digest {
+    H5CKPT_DIGEST_DEFAULT, /* XXH3 */
+    H5CKPT_DIGEST_XXH3,
+    H5CKPT_DIGEST_SHA256,
+    H5CKPT_DIGEST_NONE
+} h5ckpt_digest;
 
 /* Where a conversion stands. Called from the calling thread only, a few times a second and once at the end.
  * A return other than 0 stops the conversion: H5CKPT_SYSTEM, and no target. */
@@ -274,7 +279,7 @@ typedef struct h5ckpt_options {
 
 #define H5CKPT_OPTIONS_INIT                                                                                            \
     {                                                                                                                  \
-        sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_XXH3, 0, 0, 0, 0                                 \
+        sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_DEFAULT, 0, 0, 0, 0                              \
     }
 
 /* ---- Paddle's call and its twin --------------------------------------------------------------------------------- */

@@ -133,6 +133,11 @@ static int sync_entry(const char *target, h5ckpt_error **err)
     return rc;
 }
 
+static h5ckpt_digest digest_of(const h5ckpt_options *o)
+{
+    return o->digest == H5CKPT_DIGEST_DEFAULT ? H5CKPT_DIGEST_XXH3 : o->digest;
+}
+
 static int write_to(const h5ckpt_state *state, const char *target, const h5ck_fs_stat *seen, const h5ck_format *format,
                     const h5ck_schema *schema, const h5ckpt_options *o, h5ckpt_error **err)
 {
@@ -141,7 +146,7 @@ static int write_to(const h5ckpt_state *state, const char *target, const h5ck_fs
     int rc = h5ck_fs_stage_path(target, &paths, &stage, err);
     if (rc == 0) {
         h5ck_plan plan = {
-            .target = target, .stage = stage, .digest = o->digest, .schema = schema, .log = h5ck_options_log(o)};
+            .target = target, .stage = stage, .digest = digest_of(o), .schema = schema, .log = h5ck_options_log(o)};
         rc = build(&plan, state, format, o, err);
         h5ck_plan_free(&plan);
         if (rc == 0)
@@ -164,7 +169,7 @@ int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema 
     int rc;
     if (!target || !*target)
         return h5ck_fail(err, H5CKPT_USAGE, "expected the path of a target, found none");
-    if (!h5ck_digest_available(o->digest))
+    if (!h5ck_digest_available(digest_of(o)))
         return h5ck_fail(err, H5CKPT_USAGE, "expected a digest that this build has, found %s",
                          o->digest == H5CKPT_DIGEST_SHA256 ? "SHA-256, which it was built without" : "none of them");
     rc = o->to ? h5ck_format_by_name(o->to, &format, err) : h5ck_format_of_target(target, &format, err);

@@ -196,7 +196,7 @@ typedef struct h5ck_hdf5_place {
 
 enum { H5CK_HDF5_OPEN = 4 };
 
-/* What a state that was read from HDF5 keeps. The file stays open only where tensors have to be decoded. Where a tensor
+/* What a state that was read from HDF5 keeps (h5_decode.c). The file stays open only where tensors have to be decoded. Where a tensor
  * or a decay stands in it is its `origin`, a h5ck_hdf5_place. */
 typedef struct h5ck_hdf5_reader {
     h5ck_file *file;

@@ -110,8 +110,10 @@ static int copy_slabs(h5ck_copier *c, const h5ck_plan_move *move, size_t head, i
 {
     const h5ckpt_tensor *t = move->tensor;
     uint64_t nbytes = t->info.nbytes;
+    const h5ck_packer *packer = move->packer;
     /* the first write ends where a slab of the target ends */
-    size_t room = H5CK_COPY_SLAB - (size_t)(move->offset % H5CK_COPY_SLAB);
+    size_t slab = packer ? packer->piece : H5CK_COPY_SLAB;
+    size_t room = packer ? slab : slab - (size_t)(move->offset % H5CK_COPY_SLAB);
     for (uint64_t at = 0; at < nbytes;) {
         size_t n = nbytes - at < room ? (size_t)(nbytes - at) : room;
         int rc = read_slab(c, t, at, c->buf + head, n, err);
@@ -121,14 +123,16 @@ static int copy_slabs(h5ck_copier *c, const h5ck_plan_move *move, size_t head, i
             h5ck_digest_update(d->store, c->buf + head, n);
         if (d->check && d->check != d->store)
             h5ck_digest_update(d->check, c->buf + head, n);
-        if ((rc = h5ck_fs_pwrite(target, c->buf, head + n, move->offset + at - head, err)))
+        rc = packer ? packer->put(packer, at / slab, c->buf, n, &c->scratch, err)
+                    : h5ck_fs_pwrite(target, c->buf, head + n, move->offset + at - head, err);
+        if (rc)
             return rc;
         at += n;
         atomic_fetch_add(c->done, n);
         if (atomic_load(c->stop))
             return h5ck_fail(err, H5CKPT_SYSTEM, "stopped");
         head = 0;
-        room = H5CK_COPY_SLAB;
+        room = slab;
     }
     return 0;
 }

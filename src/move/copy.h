@@ -7,12 +7,11 @@
 #include "move/digest.h"
 #include "move/plan.h"
 
-enum { H5CK_COPY_SLAB = 1 << 20 };
-
 /* A thread's tools: its buffer, its digests, and the source file it has open. */
 typedef struct h5ck_copier {
     unsigned char *buf;      /* H5CK_COPY_SLAB bytes */
     h5ck_digest *digests[2]; /* by h5ckpt_digest: XXH3, SHA256; made when first needed */
+    void *scratch;           /* the packers' */
     const h5ck_file *file;   /* open as `fd`, or NULL */
     bool other_failed;       /* the failure is of the file before, not of this tensor */
     int fd;

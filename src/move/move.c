@@ -178,6 +178,8 @@ static void work(mover *m)
     }
     if (rc == 0)
         rc = h5ck_copier_close_source(&c, &err);
+    if (c.scratch)
+        m->plan->free_scratch(c.scratch);
     h5ck_copier_free(&c);
     report(m, rc, err);
 }

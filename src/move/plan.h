@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "model/state.h"
 
+enum { H5CK_COPY_SLAB = 1 << 20 }; /* what a thread of the mover holds of a tensor at a time */
+
 typedef struct h5ck_plan_file {
     const char *relative; /* below stage; NULL: stage itself */
     const void *head;     /* header bytes, written at 0 */
@@ -21,8 +23,19 @@ typedef struct h5ck_plan_file {
     bool exists;   /* the format made it already (HDF5's skeleton) */
 } h5ck_plan_file;
 
+/* How elements are stored where the file does not hold them as they are: packed, in pieces of one size (HDF5's
+ * chunks). */
+typedef struct h5ck_packer {
+    size_t piece; /* bytes of elements in one, at most H5CK_COPY_SLAB; the last may be shorter */
+    /* Packs and stores piece `index`. Called by several threads at once, each with another piece, in any order.
+     * *scratch is the thread's, NULL at first; what a packer puts there is freed by the plan's free_scratch. */
+    int (*put)(const struct h5ck_packer *self, uint64_t index, const void *data, size_t n, void **scratch,
+               h5ckpt_error **err);
+} h5ck_packer;
+
 typedef struct h5ck_plan_move {
     const h5ckpt_tensor *tensor;
+    const h5ck_packer *packer;     /* NULL: the elements go to `offset` as they are */
     size_t file;                   /* index into files */
     uint64_t offset;               /* of the elements in that file */
     char digest[H5CK_DIGEST_TEXT]; /* set by the mover; "" for none */
@@ -44,6 +57,7 @@ typedef struct h5ck_plan {
     h5ck_plan_move *moves;
     /* Both may be NULL. finish: after the moves, before fsync. discard: frees `user` in any case, called last. */
     int (*finish)(struct h5ck_plan *plan, h5ckpt_error **err);
+    void (*free_scratch)(void *scratch); /* of the packers; NULL where there are none */
     void (*discard)(struct h5ck_plan *plan);
     void *user;
 } h5ck_plan;
