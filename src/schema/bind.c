@@ -1,189 +1,15 @@
 /*
- * bind.c - nodes to a typed schema, by tables: one row a key, with its kind, where it goes, and whether it must be
- * there. To give the schema a new key is to add a row here, a member in schema.h, and a line in docs/schema.md.
- *
- * Every value is checked on its own here (kind, allowed words, form); what needs two values to be wrong is check.c's.
+ * bind.c - nodes to a typed schema, by the table of keys.c. Every value is checked on its own here (kind, allowed words,
+ * form); what needs two values to be wrong is check.c's.
  */
-#include "base/text.h"
 #include "schema/clocale.h"
 #include "schema/draft.h"
+#include "schema/keys.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum key_kind {
-    KEY_TEXT,   /* const char * */
-    KEY_TEXTS,  /* const char *const *, and its count */
-    KEY_FLAG,   /* bool */
-    KEY_NUMBER, /* double, and a bool that says it is there */
-    KEY_DTYPE,  /* h5ckpt_dtype, by name */
-    KEY_TYPE,   /* h5ck_field_type, by name */
-    KEY_MAP,    /* members of the same struct, under a heading */
-    KEY_LIST    /* an array of structs, and its count */
-} key_kind;
-
-/* The form of a text. */
-typedef struct form {
-    bool (*good)(const char *text);
-    const char *expected;
-} form;
-
-typedef struct table table;
-
-typedef struct key {
-    const char *name;
-    key_kind kind;
-    bool required;
-    size_t offset, beside; /* of the member; of the count or flag that belongs to it */
-    const form *form;      /* of TEXT and TEXTS */
-    const table *table;    /* of MAP and LIST */
-} key;
-
-struct table {
-    const char *what;
-    const key *keys;
-    size_t count;
-    size_t size; /* of a LIST's element; 0: a MAP, whose keys another schema may have set */
-    size_t most; /* elements of a LIST */
-};
-
-/* ---- Forms ---- */
-
-static bool any(const char *t)
-{
-    (void)t;
-    return true;
-}
-
-static bool not_empty(const char *t)
-{
-    return *t != 0;
-}
-
-static bool one_line(const char *t)
-{
-    return *t && !strpbrk(t, "\n\r");
-}
-
-/* What HDF5 takes as a link's name and a file system as a folder's. */
-static bool part(const char *t)
-{
-    return *t && !strchr(t, '/') && strcmp(t, ".") != 0 && strcmp(t, "..") != 0;
-}
-
-static bool separator(const char *t)
-{
-    return strlen(t) <= 16;
-}
-
-static bool identifier(const char *t)
-{
-    return h5ck_text_is_identifier(t, false);
-}
-
-static bool dotted(const char *t)
-{
-    return h5ck_text_is_identifier(t, true);
-}
-
-static const form form_any = {any, "a text"}, form_name = {not_empty, "a text that is not empty"},
-                  form_line = {one_line, "one line of text"},
-                  form_part = {part, "a name (without '/', and not '.' or '..')"},
-                  form_separator = {separator, "a separator of at most 16 bytes"},
-                  form_class = {identifier, "a Python class's name"},
-                  form_module = {dotted, "a Python module's dotted name"};
-
-/* ---- The tables ---- */
-
-#define IN(struct_, member) offsetof(struct_, member)
-#define COUNT(keys)         (sizeof(keys) / sizeof *(keys))
-enum { MOST_KEYS = 16 };
-
-static const key field_keys[] = {
-    {"name", KEY_TEXT, true, IN(h5ck_field_spec, name), 0, &form_part, NULL},
-    {"type", KEY_TYPE, true, IN(h5ck_field_spec, type), 0, NULL, NULL},
-    {"unit", KEY_TEXT, false, IN(h5ck_field_spec, unit), 0, &form_line, NULL},
-    {"doc", KEY_TEXT, false, IN(h5ck_field_spec, doc), 0, &form_line, NULL},
-    {"parameter", KEY_TEXT, false, IN(h5ck_field_spec, parameter), 0, &form_name, NULL},
-    {"optional", KEY_FLAG, false, IN(h5ck_field_spec, optional), 0, NULL, NULL},
-    {"default", KEY_NUMBER, false, IN(h5ck_field_spec, default_number), IN(h5ck_field_spec, has_default), NULL, NULL},
-};
-static const table field_table = {"a field", field_keys, COUNT(field_keys), sizeof(h5ck_field_spec), 256};
-
-static const key class_keys[] = {
-    {"class", KEY_TEXT, true, IN(h5ck_class, name), 0, &form_class, NULL},
-    {"module", KEY_TEXT, false, IN(h5ck_class, module), 0, &form_module, NULL},
-    {"doc", KEY_TEXT, false, IN(h5ck_class, doc), 0, &form_line, NULL},
-    {"formula", KEY_TEXT, false, IN(h5ck_class, formula), 0, &form_name, NULL},
-    {"fields", KEY_LIST, false, IN(h5ck_class, fields), IN(h5ck_class, count), NULL, &field_table},
-};
-static const table class_table = {"a class", class_keys, COUNT(class_keys), sizeof(h5ck_class), 2048};
-
-static const key rule_keys[] = {
-    {"match", KEY_TEXT, true, IN(h5ck_rule, match), 0, &form_name, NULL},
-    {"rename", KEY_TEXT, false, IN(h5ck_rule, rename), 0, &form_any, NULL},
-    {"drop", KEY_FLAG, false, IN(h5ck_rule, drop), 0, NULL, NULL},
-    {"transpose", KEY_FLAG, false, IN(h5ck_rule, transpose), 0, NULL, NULL},
-    {"cast", KEY_DTYPE, false, IN(h5ck_rule, cast), 0, NULL, NULL},
-};
-static const table rule_table = {"a rule", rule_keys, COUNT(rule_keys), sizeof(h5ck_rule), 1024};
-
-static const key directory_keys[] = {
-    {"decays", KEY_TEXT, true, IN(h5ck_schema, dir_decays), 0, &form_part, NULL},
-    {"separator", KEY_TEXT, true, IN(h5ck_schema, dir_separator), 0, &form_separator, NULL},
-    {"ignore", KEY_TEXTS, false, IN(h5ck_schema, dir_ignore.globs), IN(h5ck_schema, dir_ignore.count), &form_name,
-     NULL},
-    {"skip", KEY_TEXTS, false, IN(h5ck_schema, dir_skip.globs), IN(h5ck_schema, dir_skip.count), &form_name, NULL},
-};
-static const table directory_table = {"save_directory", directory_keys, COUNT(directory_keys), 0, 0};
-
-static const key group_keys[] = {
-    {"parameters", KEY_TEXT, true, IN(h5ck_schema, h5_parameters), 0, &form_part, NULL},
-    {"optimizers", KEY_TEXT, true, IN(h5ck_schema, h5_optimizers), 0, &form_part, NULL},
-    {"optimizer_state", KEY_TEXT, true, IN(h5ck_schema, h5_optimizer_state), 0, &form_part, NULL},
-};
-static const table group_table = {"groups", group_keys, COUNT(group_keys), 0, 0};
-
-static const key attribute_keys[] = {
-    {"version", KEY_TEXT, true, IN(h5ck_schema, at_version), 0, &form_part, NULL},
-    {"schema", KEY_TEXT, true, IN(h5ck_schema, at_schema), 0, &form_part, NULL},
-    {"class", KEY_TEXT, true, IN(h5ck_schema, at_class), 0, &form_part, NULL},
-    {"module", KEY_TEXT, true, IN(h5ck_schema, at_module), 0, &form_part, NULL},
-    {"python", KEY_TEXT, true, IN(h5ck_schema, at_python), 0, &form_part, NULL},
-    {"fields", KEY_TEXT, true, IN(h5ck_schema, at_fields), 0, &form_part, NULL},
-    {"type_suffix", KEY_TEXT, true, IN(h5ck_schema, at_type_suffix), 0, &form_part, NULL},
-    {"name", KEY_TEXT, true, IN(h5ck_schema, at_name), 0, &form_part, NULL},
-    {"order", KEY_TEXT, true, IN(h5ck_schema, at_order), 0, &form_part, NULL},
-    {"lod", KEY_TEXT, true, IN(h5ck_schema, at_lod), 0, &form_part, NULL},
-    {"digest", KEY_TEXT, true, IN(h5ck_schema, at_digest), 0, &form_part, NULL},
-};
-static const table attribute_table = {"attributes", attribute_keys, COUNT(attribute_keys), 0, 0};
-
-static const key hdf5_keys[] = {
-    {"separator", KEY_TEXT, true, IN(h5ck_schema, h5_separator), 0, &form_separator, NULL},
-    {"groups", KEY_MAP, true, 0, 0, NULL, &group_table},
-    {"attributes", KEY_MAP, true, 0, 0, NULL, &attribute_table},
-};
-static const table hdf5_table = {"hdf5", hdf5_keys, COUNT(hdf5_keys), 0, 0};
-
-static const key decays_keys[] = {
-    {"modules", KEY_TEXTS, true, IN(h5ck_schema, modules), IN(h5ck_schema, module_count), &form_module, NULL},
-    {"base", KEY_LIST, true, IN(h5ck_schema, base), IN(h5ck_schema, base_count), NULL, &field_table},
-    {"classes", KEY_LIST, false, IN(h5ck_schema, classes), IN(h5ck_schema, class_count), NULL, &class_table},
-};
-static const table decays_table = {"decays", decays_keys, COUNT(decays_keys), 0, 0};
-
-static const key schema_keys[] = {
-    {"schema", KEY_TEXT, true, IN(h5ck_schema, name), 0, &form_part, NULL},
-    {"extends", KEY_TEXT, false, IN(h5ck_schema, extends), 0, &form_name, NULL},
-    {"save_directory", KEY_MAP, true, 0, 0, NULL, &directory_table},
-    {"hdf5", KEY_MAP, true, 0, 0, NULL, &hdf5_table},
-    {"decays", KEY_MAP, true, 0, 0, NULL, &decays_table},
-    {"rules", KEY_LIST, false, IN(h5ck_schema, rules), IN(h5ck_schema, rule_count), NULL, &rule_table},
-};
-_Static_assert(COUNT(attribute_keys) <= MOST_KEYS, "attributes is the longest table");
-static const table schema_table = {"the schema", schema_keys, COUNT(schema_keys), 0, 0};
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const char *const type_names[] = {
     [H5CK_FIELD_ANY] = "any",       [H5CK_FIELD_INT] = "int",         [H5CK_FIELD_FLOAT] = "float",
@@ -203,7 +29,7 @@ static void *member(void *target, size_t offset)
     return (char *)target + offset;
 }
 
-static int bind_text(h5ck_draft *d, const h5ck_node *node, const form *f, const char **text)
+static int bind_text(h5ck_draft *d, const h5ck_node *node, const h5ck_form *f, const char **text)
 {
     bool nothing = node->kind == H5CK_NODE_TEXT && node->plain &&
                    (node->length == 0 || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0);
@@ -285,7 +111,7 @@ static int grow(h5ck_draft *d, void *array, size_t size, size_t count, size_t mo
     return 0;
 }
 
-static int bind_texts(h5ck_draft *d, const h5ck_node *node, const key *k, void *target)
+static int bind_texts(h5ck_draft *d, const h5ck_node *node, const h5ck_key *k, void *target)
 {
     enum { MOST = 1024 };
     size_t *count = member(target, k->beside);
@@ -305,11 +131,11 @@ static int bind_texts(h5ck_draft *d, const h5ck_node *node, const key *k, void *
     return rc;
 }
 
-static int bind_map(h5ck_draft *d, const h5ck_node *node, const table *t, void *target);
+static int bind_map(h5ck_draft *d, const h5ck_node *node, const h5ck_keys *t, void *target);
 
-static int bind_list(h5ck_draft *d, const h5ck_node *node, const key *k, void *target)
+static int bind_list(h5ck_draft *d, const h5ck_node *node, const h5ck_key *k, void *target)
 {
-    const table *t = k->table;
+    const h5ck_keys *t = k->table;
     size_t *count = member(target, k->beside);
     void *array, *added = NULL;
     memcpy(&array, member(target, k->offset), sizeof array);
@@ -330,37 +156,37 @@ static int bind_list(h5ck_draft *d, const h5ck_node *node, const key *k, void *t
 
 /* ---- Mappings ---- */
 
-static int bind_value(h5ck_draft *d, const h5ck_node *node, const key *k, void *target)
+static int bind_value(h5ck_draft *d, const h5ck_node *node, const h5ck_key *k, void *target)
 {
     void *at = member(target, k->offset), *beside = member(target, k->beside);
     switch (k->kind) {
-    case KEY_TEXT: {
+    case H5CK_KEY_TEXT: {
         const char *text = NULL;
         int rc = bind_text(d, node, k->form, &text);
         if (rc == 0)
             memcpy(at, &text, sizeof text);
         return rc;
     }
-    case KEY_TEXTS:
+    case H5CK_KEY_TEXTS:
         return bind_texts(d, node, k, target);
-    case KEY_FLAG:
+    case H5CK_KEY_FLAG:
         return bind_flag(d, node, at);
-    case KEY_NUMBER:
+    case H5CK_KEY_NUMBER:
         return bind_number(d, node, at, beside);
-    case KEY_DTYPE:
+    case H5CK_KEY_DTYPE:
         return bind_dtype(d, node, at);
-    case KEY_TYPE:
+    case H5CK_KEY_TYPE:
         return bind_type(d, node, at);
-    case KEY_MAP:
+    case H5CK_KEY_MAP:
         return bind_map(d, node, k->table, target);
-    case KEY_LIST:
+    case H5CK_KEY_LIST:
         return bind_list(d, node, k, target);
     }
     return 0;
 }
 
 /* The row of a key, or NULL with an error that lists those that there are. */
-static const key *find_key(h5ck_draft *d, const h5ck_node *node, const table *t)
+static const h5ck_key *find_key(h5ck_draft *d, const h5ck_node *node, const h5ck_keys *t)
 {
     char names[240] = "";
     for (size_t i = 0, used = 0; i < t->count; i++) {
@@ -381,19 +207,19 @@ static const key *find_key(h5ck_draft *d, const h5ck_node *node, const table *t)
 }
 
 /* A schema must have its own name even where it extends another; so must an element its required keys. */
-static bool may_be_missing(const h5ck_draft *d, const table *t, const key *k)
+static bool may_be_missing(const h5ck_draft *d, const h5ck_keys *t, const h5ck_key *k)
 {
-    return !k->required || (d->extending && t->size == 0 && !(t == &schema_table && k == &schema_keys[0]));
+    return !k->required || (d->extending && t->size == 0 && !(t == &h5ck_schema_keys && k == t->keys));
 }
 
 /* Recursion is as deep as the tables are nested: five. */
-static int bind_map(h5ck_draft *d, const h5ck_node *node, const table *t, void *target)
+static int bind_map(h5ck_draft *d, const h5ck_node *node, const h5ck_keys *t, void *target)
 {
-    bool seen[MOST_KEYS] = {false};
+    bool seen[H5CK_KEYS_MOST] = {false};
     if (node->kind != H5CK_NODE_MAP)
         return h5ck_draft_wrong(d, node, NULL, "a mapping for %s", t->what);
     for (const h5ck_node *n = node->first; n; n = n->next->next) {
-        const key *k = find_key(d, n, t);
+        const h5ck_key *k = find_key(d, n, t);
         if (!k)
             return H5CKPT_USAGE;
         if (seen[k - t->keys])
@@ -411,5 +237,5 @@ static int bind_map(h5ck_draft *d, const h5ck_node *node, const table *t, void *
 
 int h5ck_draft_bind(h5ck_draft *d, const h5ck_node *root)
 {
-    return bind_map(d, root, &schema_table, d->schema);
+    return bind_map(d, root, &h5ck_schema_keys, d->schema);
 }

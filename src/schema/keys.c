@@ -1,0 +1,149 @@
+/*
+ * keys.c - the table of the schema's language. What a value must be on its own is said here, by its kind and its form;
+ * what needs two values to be wrong is check.c's.
+ */
+#include "schema/keys.h"
+
+#include "base/text.h"
+#include "schema/schema.h"
+
+#include <string.h>
+
+/* ---- Forms ---- */
+
+static bool any(const char *t)
+{
+    (void)t;
+    return true;
+}
+
+static bool not_empty(const char *t)
+{
+    return *t != 0;
+}
+
+static bool one_line(const char *t)
+{
+    return *t && !strpbrk(t, "\n\r");
+}
+
+/* What HDF5 takes as a link's name and a file system as a folder's. */
+static bool part(const char *t)
+{
+    return *t && !strchr(t, '/') && strcmp(t, ".") != 0 && strcmp(t, "..") != 0;
+}
+
+static bool separator(const char *t)
+{
+    return strlen(t) <= 16;
+}
+
+static bool identifier(const char *t)
+{
+    return h5ck_text_is_identifier(t, false);
+}
+
+static bool dotted(const char *t)
+{
+    return h5ck_text_is_identifier(t, true);
+}
+
+static const h5ck_form form_any = {any, "a text"}, form_name = {not_empty, "a text that is not empty"},
+                       form_line = {one_line, "one line of text"},
+                       form_part = {part, "a name (without '/', and not '.' or '..')"},
+                       form_separator = {separator, "a separator of at most 16 bytes"},
+                       form_class = {identifier, "a Python class's name"},
+                       form_module = {dotted, "a Python module's dotted name"};
+
+/* ---- The tables ---- */
+
+#define IN(type, member) offsetof(type, member), #member
+#define NOWHERE          0, NULL
+#define OF(type)         sizeof(type), #type
+#define COUNT(keys)      (sizeof(keys) / sizeof *(keys))
+
+static const h5ck_key field_keys[] = {
+    {"name", H5CK_KEY_TEXT, true, IN(h5ck_field_spec, name), NOWHERE, &form_part, NULL},
+    {"type", H5CK_KEY_TYPE, true, IN(h5ck_field_spec, type), NOWHERE, NULL, NULL},
+    {"unit", H5CK_KEY_TEXT, false, IN(h5ck_field_spec, unit), NOWHERE, &form_line, NULL},
+    {"doc", H5CK_KEY_TEXT, false, IN(h5ck_field_spec, doc), NOWHERE, &form_line, NULL},
+    {"parameter", H5CK_KEY_TEXT, false, IN(h5ck_field_spec, parameter), NOWHERE, &form_name, NULL},
+    {"optional", H5CK_KEY_FLAG, false, IN(h5ck_field_spec, optional), NOWHERE, NULL, NULL},
+    {"default", H5CK_KEY_NUMBER, false, IN(h5ck_field_spec, default_number), IN(h5ck_field_spec, has_default), NULL,
+     NULL},
+};
+static const h5ck_keys field_table = {"a field", field_keys, COUNT(field_keys), OF(h5ck_field_spec), 256};
+
+static const h5ck_key class_keys[] = {
+    {"class", H5CK_KEY_TEXT, true, IN(h5ck_class, name), NOWHERE, &form_class, NULL},
+    {"module", H5CK_KEY_TEXT, false, IN(h5ck_class, module), NOWHERE, &form_module, NULL},
+    {"doc", H5CK_KEY_TEXT, false, IN(h5ck_class, doc), NOWHERE, &form_line, NULL},
+    {"formula", H5CK_KEY_TEXT, false, IN(h5ck_class, formula), NOWHERE, &form_name, NULL},
+    {"fields", H5CK_KEY_LIST, false, IN(h5ck_class, fields), IN(h5ck_class, count), NULL, &field_table},
+};
+static const h5ck_keys class_table = {"a class", class_keys, COUNT(class_keys), OF(h5ck_class), 2048};
+
+static const h5ck_key rule_keys[] = {
+    {"match", H5CK_KEY_TEXT, true, IN(h5ck_rule, match), NOWHERE, &form_name, NULL},
+    {"rename", H5CK_KEY_TEXT, false, IN(h5ck_rule, rename), NOWHERE, &form_any, NULL},
+    {"drop", H5CK_KEY_FLAG, false, IN(h5ck_rule, drop), NOWHERE, NULL, NULL},
+    {"transpose", H5CK_KEY_FLAG, false, IN(h5ck_rule, transpose), NOWHERE, NULL, NULL},
+    {"cast", H5CK_KEY_DTYPE, false, IN(h5ck_rule, cast), NOWHERE, NULL, NULL},
+};
+static const h5ck_keys rule_table = {"a rule", rule_keys, COUNT(rule_keys), OF(h5ck_rule), 1024};
+
+static const h5ck_key directory_keys[] = {
+    {"decays", H5CK_KEY_TEXT, true, IN(h5ck_schema, dir_decays), NOWHERE, &form_part, NULL},
+    {"separator", H5CK_KEY_TEXT, true, IN(h5ck_schema, dir_separator), NOWHERE, &form_separator, NULL},
+    {"ignore", H5CK_KEY_TEXTS, false, IN(h5ck_schema, dir_ignore.globs), IN(h5ck_schema, dir_ignore.count), &form_name,
+     NULL},
+    {"skip", H5CK_KEY_TEXTS, false, IN(h5ck_schema, dir_skip.globs), IN(h5ck_schema, dir_skip.count), &form_name, NULL},
+};
+static const h5ck_keys directory_table = {"save_directory", directory_keys, COUNT(directory_keys), NOWHERE, 0};
+
+static const h5ck_key group_keys[] = {
+    {"parameters", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_parameters), NOWHERE, &form_part, NULL},
+    {"optimizers", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_optimizers), NOWHERE, &form_part, NULL},
+    {"optimizer_state", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_optimizer_state), NOWHERE, &form_part, NULL},
+};
+static const h5ck_keys group_table = {"groups", group_keys, COUNT(group_keys), NOWHERE, 0};
+
+static const h5ck_key attribute_keys[] = {
+    {"version", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_version), NOWHERE, &form_part, NULL},
+    {"schema", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_schema), NOWHERE, &form_part, NULL},
+    {"class", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_class), NOWHERE, &form_part, NULL},
+    {"module", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_module), NOWHERE, &form_part, NULL},
+    {"python", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_python), NOWHERE, &form_part, NULL},
+    {"fields", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_fields), NOWHERE, &form_part, NULL},
+    {"type_suffix", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_type_suffix), NOWHERE, &form_part, NULL},
+    {"name", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_name), NOWHERE, &form_part, NULL},
+    {"order", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_order), NOWHERE, &form_part, NULL},
+    {"lod", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_lod), NOWHERE, &form_part, NULL},
+    {"digest", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_digest), NOWHERE, &form_part, NULL},
+};
+static const h5ck_keys attribute_table = {"attributes", attribute_keys, COUNT(attribute_keys), NOWHERE, 0};
+
+static const h5ck_key hdf5_keys[] = {
+    {"separator", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_separator), NOWHERE, &form_separator, NULL},
+    {"groups", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &group_table},
+    {"attributes", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &attribute_table},
+};
+static const h5ck_keys hdf5_table = {"hdf5", hdf5_keys, COUNT(hdf5_keys), NOWHERE, 0};
+
+static const h5ck_key decays_keys[] = {
+    {"modules", H5CK_KEY_TEXTS, true, IN(h5ck_schema, modules), IN(h5ck_schema, module_count), &form_module, NULL},
+    {"base", H5CK_KEY_LIST, true, IN(h5ck_schema, base), IN(h5ck_schema, base_count), NULL, &field_table},
+    {"classes", H5CK_KEY_LIST, false, IN(h5ck_schema, classes), IN(h5ck_schema, class_count), NULL, &class_table},
+};
+static const h5ck_keys decays_table = {"decays", decays_keys, COUNT(decays_keys), NOWHERE, 0};
+
+static const h5ck_key schema_keys[] = {
+    {"schema", H5CK_KEY_TEXT, true, IN(h5ck_schema, name), NOWHERE, &form_part, NULL},
+    {"extends", H5CK_KEY_TEXT, false, IN(h5ck_schema, extends), NOWHERE, &form_name, NULL},
+    {"save_directory", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &directory_table},
+    {"hdf5", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &hdf5_table},
+    {"decays", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &decays_table},
+    {"rules", H5CK_KEY_LIST, false, IN(h5ck_schema, rules), IN(h5ck_schema, rule_count), NULL, &rule_table},
+};
+_Static_assert(COUNT(attribute_keys) <= H5CK_KEYS_MOST, "attributes is the longest table");
+const h5ck_keys h5ck_schema_keys = {"the schema", schema_keys, COUNT(schema_keys), NOWHERE, 0};
