@@ -33,7 +33,7 @@ h5ck_log h5ck_options_log(const h5ckpt_options *o)
     return (h5ck_log){o->note, o->note_user};
 }
 
-int h5ck_options_schema(const h5ckpt_options *o, h5ck_schema **schema, h5ckpt_error **err)
+int h5ck_options_schema(const h5ckpt_options *o, const h5ck_schema **schema, h5ckpt_error **err)
 {
     return o->schema ? h5ck_schema_load(o->schema, schema, err) : h5ck_schema_builtin(NULL, schema, err);
 }
@@ -45,10 +45,10 @@ static void close_schema(void *schema)
     h5ck_schema_free(schema);
 }
 
-static int give_schema(h5ckpt_state *state, h5ck_schema *schema, h5ckpt_error **err)
+static int give_schema(h5ckpt_state *state, const h5ck_schema *schema, h5ckpt_error **err)
 {
     state->schema = schema;
-    return h5ck_state_on_close(state, close_schema, schema, err);
+    return h5ck_state_on_close(state, close_schema, (void *)(uintptr_t)schema, err);
 }
 
 static int complete_decay(h5ckpt_state *state, h5ckpt_decay *d, h5ckpt_error **err)
@@ -125,7 +125,7 @@ static int map_names(h5ckpt_state **state, const h5ck_log *log, h5ckpt_error **e
 
 static int fill(h5ckpt_state *state, const char *path, const h5ckpt_options *o, h5ckpt_error **err)
 {
-    h5ck_schema *schema;
+    const h5ck_schema *schema;
     const h5ck_log log = h5ck_options_log(o);
     int rc = h5ck_options_schema(o, &schema, err);
     if (rc == 0)
@@ -241,7 +241,7 @@ int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, const h5ckpt_v
     if (!state || !given)
         return h5ck_fail(err, H5CKPT_USAGE, "expected a state and a decay, found NULL");
     if (!state->schema) { /* built in memory: the rules are Paddle's */
-        h5ck_schema *schema;
+        const h5ck_schema *schema;
         rc = h5ck_schema_builtin(NULL, &schema, err);
         if (rc == 0)
             rc = give_schema(state, schema, err);
@@ -365,7 +365,7 @@ const char *h5ckpt_schema_text(const char *name)
 
 int h5ckpt_schema_check(const char *path, h5ckpt_error **err)
 {
-    h5ck_schema *schema = NULL;
+    const h5ck_schema *schema = NULL;
     if (!path)
         return h5ck_fail(err, H5CKPT_USAGE, "expected the path of a schema, found none");
     int rc = h5ck_schema_load(path, &schema, err);

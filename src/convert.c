@@ -186,7 +186,7 @@ int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema 
 int h5ckpt_state_write(const h5ckpt_state *state, const char *path, const h5ckpt_options *options, h5ckpt_error **err)
 {
     const h5ckpt_options o = h5ck_options_complete(options);
-    h5ck_schema *schema = NULL;
+    const h5ck_schema *schema = NULL;
     if (!state)
         return h5ck_fail(err, H5CKPT_USAGE, "expected a state to write, found NULL");
     int rc = h5ck_options_schema(&o, &schema, err);

@@ -9,8 +9,8 @@
 h5ckpt_options h5ck_options_complete(const h5ckpt_options *given);
 h5ck_log h5ck_options_log(const h5ckpt_options *options);
 
-/* Loads the schema that the options name. The caller frees it. */
-int h5ck_options_schema(const h5ckpt_options *options, h5ck_schema **schema, h5ckpt_error **err);
+/* The schema that the options name, or the built-in one. The caller gives it to h5ck_schema_free. */
+int h5ck_options_schema(const h5ckpt_options *options, const h5ck_schema **schema, h5ckpt_error **err);
 
 /* Writes `state` (whose dictionaries alone are looked at) to `target`. `schema` as loaded; see h5ckpt_state_write. */
 int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema *schema, const h5ckpt_options *options,

@@ -28,7 +28,7 @@ const char *__lsan_default_suppressions(void)
     return "leak:libhdf5\n";
 }
 
-static h5ck_schema *schema;
+static const h5ck_schema *schema;
 static char notes[4096];
 
 static void take_note(void *user, const char *line)

@@ -769,7 +769,7 @@ static const golden goldens[] = {
 
 /* ---- Helpers ---- */
 
-static h5ck_schema *paddle;
+static const h5ck_schema *paddle;
 
 static int load_paddle(void)
 {

@@ -11,6 +11,7 @@
 #include "move/move.h"
 #include "schema/builtin.h"
 #include "schema/cast.h"
+#include "schema/keys.h"
 #include "schema/rate.h"
 #include "test.h"
 
@@ -24,16 +25,16 @@
 
 /* ---- Helpers ---- */
 
-static int load_text(const char *yaml, size_t length, h5ck_schema **s, h5ckpt_error **err)
+static int load_text(const char *yaml, size_t length, const h5ck_schema **s, h5ckpt_error **err)
 {
     const char *path = test_tmp("s.yaml");
     test_write(path, yaml, length);
     return h5ck_schema_load(path, s, err);
 }
 
-static h5ck_schema *good(const char *yaml)
+static const h5ck_schema *good(const char *yaml)
 {
-    h5ck_schema *s = NULL;
+    const h5ck_schema *s = NULL;
     h5ckpt_error *err = NULL;
     CU_ASSERT_EQUAL(load_text(yaml, strlen(yaml), &s, &err), H5CKPT_OK);
     test_expect_none(&err);
@@ -44,7 +45,7 @@ static h5ck_schema *good(const char *yaml)
  * is libyaml's or the C library's wording). */
 static void wrong_bytes(const char *yaml, size_t length, const char *expected)
 {
-    h5ck_schema *s = NULL;
+    const h5ck_schema *s = NULL;
     h5ckpt_error *err = NULL;
     char message[600];
     snprintf(message, sizeof message, "%s:%s", test_tmp("s.yaml"), expected);
@@ -71,7 +72,7 @@ static void wrong(const char *yaml, const char *expected)
 
 static void holds_what_paddle_writes(void)
 {
-    h5ck_schema *s;
+    const h5ck_schema *s;
     CU_ASSERT_EQUAL_FATAL(h5ck_schema_builtin(NULL, &s, NULL), H5CKPT_OK);
     CU_ASSERT_STRING_EQUAL(s->name, "paddle");
     CU_ASSERT_PTR_NULL(s->extends);
@@ -115,7 +116,7 @@ static void lists_every_decay_class(void)
         {"NoamDecay", "learning_rate", "d_model", "warmup_steps"},
         {"LinearLrWarmup", "learning_rate", "warmup_steps", "lr_ratio_before_warmup"}};
     static const char *const base[] = {"step_num", "step_size", "dtype"};
-    h5ck_schema *s;
+    const h5ck_schema *s;
     CU_ASSERT_EQUAL_FATAL(h5ck_schema_builtin("paddle", &s, NULL), H5CKPT_OK);
     CU_ASSERT_EQUAL(s->class_count, sizeof classes / sizeof *classes);
     CU_ASSERT_EQUAL(s->base_count, 3);
@@ -148,7 +149,7 @@ static void lists_every_decay_class(void)
 static void builds_the_file_in_as_it_is(void)
 {
     size_t length;
-    h5ck_schema *s;
+    const h5ck_schema *s;
     const char *path = test_fixture("../../schema/paddle.yaml");
     unsigned char *file = test_read(path, &length);
     CU_ASSERT_EQUAL_FATAL(strlen(h5ck_schema_builtin_text(NULL)), length);
@@ -161,9 +162,83 @@ static void builds_the_file_in_as_it_is(void)
     h5ck_schema_free(s);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void expect_same_members(const h5ck_keys *t, const void *a, const void *b);
+
+static void expect_same_lists(const h5ck_key *k, const void *a, const void *b)
+{
+    const char *one = h5ck_key_pointer(k, a), *other = h5ck_key_pointer(k, b);
+    size_t count = H5CK_KEY_GET(size_t, a, k->beside);
+    CU_ASSERT_EQUAL_FATAL(count, H5CK_KEY_GET(size_t, b, k->beside));
+    for (size_t i = 0; i < count; i++)
+        if (k->kind == H5CK_KEY_LIST)
+            expect_same_members(k->table, one + i * k->table->size, other + i * k->table->size);
+        else
+            CU_ASSERT_STRING_EQUAL(((const char *const *)(const void *)one)[i],
+                                   ((const char *const *)(const void *)other)[i]);
+}
+
+static void expect_same_members(const h5ck_keys *t, const void *a, const void *b)
+{
+    for (const h5ck_key *k = t->keys; k < t->keys + t->count; k++)
+        switch (k->kind) {
+        case H5CK_KEY_TEXT:
+            CU_ASSERT_TRUE(same_text(h5ck_key_pointer(k, a), h5ck_key_pointer(k, b)));
+            break;
+        case H5CK_KEY_FLAG:
+            CU_ASSERT_EQUAL(H5CK_KEY_GET(bool, a, k->offset), H5CK_KEY_GET(bool, b, k->offset));
+            break;
+        case H5CK_KEY_NUMBER:
+            CU_ASSERT_EQUAL(H5CK_KEY_GET(bool, a, k->beside), H5CK_KEY_GET(bool, b, k->beside));
+            CU_ASSERT_EQUAL(H5CK_KEY_GET(double, a, k->offset), H5CK_KEY_GET(double, b, k->offset));
+            break;
+        case H5CK_KEY_DTYPE:
+            CU_ASSERT_EQUAL(H5CK_KEY_GET(h5ckpt_dtype, a, k->offset), H5CK_KEY_GET(h5ckpt_dtype, b, k->offset));
+            break;
+        case H5CK_KEY_TYPE:
+            CU_ASSERT_EQUAL(H5CK_KEY_GET(h5ck_field_type, a, k->offset), H5CK_KEY_GET(h5ck_field_type, b, k->offset));
+            break;
+        case H5CK_KEY_MAP:
+            expect_same_members(k->table, a, b);
+            break;
+        case H5CK_KEY_TEXTS:
+        case H5CK_KEY_LIST:
+            expect_same_lists(k, a, b);
+            break;
+        }
+}
+
+/* What precompile.c printed is what the file means, key by key. */
+static void compiles_what_the_file_says(void)
+{
+    const h5ck_schema *compiled, *parsed;
+    CU_ASSERT_EQUAL(h5ck_schema_compiled[0] != NULL, *H5CK_TEST_PRECOMPILE != 0);
+    CU_ASSERT_EQUAL_FATAL(h5ck_schema_builtin(NULL, &compiled, NULL), H5CKPT_OK);
+    CU_ASSERT_EQUAL_FATAL(h5ck_schema_load(test_fixture("../../schema/paddle.yaml"), &parsed, NULL), H5CKPT_OK);
+    expect_same_members(&h5ck_schema_keys, compiled, parsed);
+    h5ck_schema_free(parsed);
+    h5ck_schema_free(compiled);
+}
+
+/* One constant for all, which freeing leaves alone. */
+static void shares_the_builtin(void)
+{
+    const h5ck_schema *one, *other;
+    CU_ASSERT_EQUAL_FATAL(h5ck_schema_builtin(NULL, &one, NULL), H5CKPT_OK);
+    CU_ASSERT_EQUAL_FATAL(h5ck_schema_builtin("paddle", &other, NULL), H5CKPT_OK);
+    CU_ASSERT_EQUAL(one == other, *H5CK_TEST_PRECOMPILE != 0);
+    h5ck_schema_free(one);
+    CU_ASSERT_STRING_EQUAL(other->classes[7].fields[5].name, "lr_ratio_before_warmup");
+    h5ck_schema_free(other);
+}
+
 static void refuses_an_unknown_builtin(void)
 {
-    h5ck_schema *s;
+    const h5ck_schema *s;
     h5ckpt_error *err = NULL;
     CU_ASSERT_EQUAL(h5ck_schema_builtin("torch", &s, &err), H5CKPT_USAGE);
     CU_ASSERT_PTR_NULL(s);
@@ -200,7 +275,7 @@ static const char my_yaml[] = "# my.yaml\n"
 
 static void extends_the_builtin(void)
 {
-    h5ck_schema *s = good(my_yaml);
+    const h5ck_schema *s = good(my_yaml);
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     CU_ASSERT_STRING_EQUAL(s->name, "mine");
     CU_ASSERT_STRING_EQUAL(s->extends, "paddle");
@@ -228,7 +303,7 @@ static void extends_the_builtin(void)
 /* The new class has rates: by its own field names, and by the default of a field that the object lacks. */
 static void computes_rates_of_a_class_of_ones_own(void)
 {
-    h5ck_schema *s = good(my_yaml);
+    const h5ck_schema *s = good(my_yaml);
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     const h5ckpt_field fields[] = {{h5ck_value_str("step_num"), h5ck_value_int(0)},
                                    {h5ck_value_str("step_size"), h5ck_value_int(10)},
@@ -244,9 +319,10 @@ static void computes_rates_of_a_class_of_ones_own(void)
 
 static void replaces_a_class_and_a_base_field_of_the_same_name(void)
 {
-    h5ck_schema *s = good(OWN "decays:\n  modules: [my.decays]\n"
-                              "  base: [{name: dtype, type: any}, {name: note, type: str}]\n"
-                              "  classes: [{class: NoamDecay, fields: [{name: peak, type: float}]}, {class: New}]\n");
+    const h5ck_schema *s =
+        good(OWN "decays:\n  modules: [my.decays]\n"
+                 "  base: [{name: dtype, type: any}, {name: note, type: str}]\n"
+                 "  classes: [{class: NoamDecay, fields: [{name: peak, type: float}]}, {class: New}]\n");
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     CU_ASSERT_EQUAL(s->module_count, 2);
     CU_ASSERT_EQUAL(s->base_count, 4);
@@ -272,7 +348,7 @@ static void reads_numbers_in_any_locale(void)
     for (size_t i = 0; i < 3; i++) {
         if (!setlocale(LC_ALL, locales[i]))
             continue;
-        h5ck_schema *s = good(yaml);
+        const h5ck_schema *s = good(yaml);
         CU_ASSERT_PTR_NOT_NULL_FATAL(s);
         CU_ASSERT_EQUAL(h5ck_schema_class(s, MODULE, "A")->fields[3].default_number, 0.25);
         h5ck_schema_free(s);
@@ -445,7 +521,7 @@ static void refuses_bytes_that_are_no_utf8(void)
         wrong_bytes(cases[i].yaml, cases[i].length, cases[i].message);
     /* what is UTF-8 passes, and columns count characters */
     wrong("# \xf0\x9f\x90\x8e\nschema: \"gr\xc3\xb6\xc3\x9f\x65\", x: y\n", "2:16: expected valid YAML, *");
-    h5ck_schema *s = good("\xef\xbb\xbfschema: gr\xc3\xb6\xc3\x9f\x65\r\nextends: paddle\r\n");
+    const h5ck_schema *s = good("\xef\xbb\xbfschema: gr\xc3\xb6\xc3\x9f\x65\r\nextends: paddle\r\n");
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     CU_ASSERT_STRING_EQUAL(s->name, "gr\xc3\xb6\xc3\x9f\x65");
     h5ck_schema_free(s);
@@ -489,7 +565,7 @@ static void refuses_excess(void)
 
 static void refuses_files_that_are_none(void)
 {
-    h5ck_schema *s;
+    const h5ck_schema *s;
     h5ckpt_error *err = NULL;
     CU_ASSERT_EQUAL(h5ck_schema_load(test_tmp("missing.yaml"), &s, &err), H5CKPT_USAGE);
     test_expect_error(&err, H5CKPT_USAGE, "missing.yaml: expected a schema file, found nothing");
@@ -504,7 +580,7 @@ static void survives_a_cut_at_every_offset(void)
     const char *texts[] = {my_yaml, h5ck_schema_builtin_text(NULL)};
     for (size_t t = 0; t < 2; t++)
         for (size_t n = 0, length = strlen(texts[t]); n < length; n += t == 0 ? 1 : 7) {
-            h5ck_schema *s;
+            const h5ck_schema *s;
             h5ckpt_error *err = NULL;
             int rc = load_text(texts[t], n, &s, &err);
             if (rc) {
@@ -531,7 +607,7 @@ static void needs_all_keys_without_extends(void)
         "schema: w, class: c, module: m, python: y, fields: f, type_suffix: ':t', name: n, order: r, lod: l_, digest: "
         "d}}\n"
         "decays: {modules: [a.b], base: [{name: z, type: int}]}\n";
-    h5ck_schema *s = good(whole);
+    const h5ck_schema *s = good(whole);
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     CU_ASSERT_EQUAL(s->class_count, 0);
     CU_ASSERT_EQUAL(s->dir_ignore.count, 0);
@@ -562,7 +638,7 @@ static void needs_all_keys_without_extends(void)
 
 static void tells_decays_from_other_objects(void)
 {
-    h5ck_schema *s = good(my_yaml);
+    const h5ck_schema *s = good(my_yaml);
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     const h5ckpt_field fields[] = {{h5ck_value_str("step_num"), h5ck_value_int(0)},
                                    {h5ck_value_str("step_size"), h5ck_value_int(1)},
@@ -588,7 +664,7 @@ static void tells_decays_from_other_objects(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         h5ckpt_error *err = NULL;
-        int rc = h5ck_schema_check_object(s, &cases[i].object, &err);
+        int rc = h5ck_schema_check_object((void *)(uintptr_t)s, &cases[i].object, &err);
         CU_ASSERT_EQUAL(rc, cases[i].message ? H5CKPT_INVALID : H5CKPT_OK);
         if (cases[i].message)
             test_expect_error(&err, H5CKPT_INVALID, cases[i].message);
@@ -775,7 +851,7 @@ static int apply(const char *rules, const h5ckpt_state *from, h5ckpt_state **to,
     char yaml[1000];
     const h5ck_log log = {take_note, NULL};
     snprintf(yaml, sizeof yaml, OWN "rules:\n%s", rules);
-    h5ck_schema *s = good(yaml);
+    const h5ck_schema *s = good(yaml);
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     notes[0] = 0;
     int rc = h5ck_schema_apply_rules(s, from, to, &log, err);
@@ -838,7 +914,7 @@ static void carries_the_rest_over(void)
     CU_ASSERT_STRING_EQUAL(h5ckpt_value_get(h5ckpt_state_metadata(to), "epoch")->as.str, "3");
     h5ckpt_state_free(to);
     /* no rules: no new state */
-    h5ck_schema *s;
+    const h5ck_schema *s;
     CU_ASSERT_EQUAL(h5ck_schema_builtin(NULL, &s, NULL), H5CKPT_OK);
     CU_ASSERT_EQUAL(h5ck_schema_apply_rules(s, from, &to, &(h5ck_log){NULL, NULL}, NULL), H5CKPT_OK);
     CU_ASSERT_PTR_NULL(to);
@@ -1053,6 +1129,8 @@ int main(void)
         {"holds what Paddle writes", holds_what_paddle_writes},
         {"lists every decay class", lists_every_decay_class},
         {"builds the file in as it is", builds_the_file_in_as_it_is},
+        {"compiles what the file says", compiles_what_the_file_says},
+        {"shares the builtin", shares_the_builtin},
         {"refuses an unknown builtin", refuses_an_unknown_builtin},
         {"extends the builtin", extends_the_builtin},
         {"computes rates of a class of one's own", computes_rates_of_a_class_of_ones_own},

@@ -36,7 +36,7 @@ static int bind_text(h5ck_draft *d, const h5ck_node *node, const h5ck_form *f, c
     if (node->kind != H5CK_NODE_TEXT || nothing || !f->good(node->text))
         return h5ck_draft_wrong(d, node, NULL, "%s", f->expected);
     h5ck_mark *m = h5ck_arena_zalloc(&d->arena, 1, sizeof *m);
-    char *copy = h5ck_arena_strndup(&d->schema->arena, node->text, node->length);
+    char *copy = h5ck_arena_strndup(&d->schema->owner->arena, node->text, node->length);
     if (!m || !copy)
         return h5ck_fail_nomem(d->err);
     *m = (h5ck_mark){copy, d->path, node, d->marks};
@@ -100,7 +100,7 @@ static int bind_type(h5ck_draft *d, const h5ck_node *node, h5ck_field_type *type
 /* Makes room for `more` elements behind those that an extended schema has put there. */
 static int grow(h5ck_draft *d, void *array, size_t size, size_t count, size_t more, void *slot, void **added)
 {
-    char *all = h5ck_arena_zalloc(&d->schema->arena, count + more, size);
+    char *all = h5ck_arena_zalloc(&d->schema->owner->arena, count + more, size);
     if (!all)
         return h5ck_fail_nomem(d->err);
     if (count)

@@ -1,6 +1,11 @@
-/* builtin - the texts of schema/x.yaml (each), made into schema_builtin.c by schema/embed.awk. */
+/*
+ * builtin - the schemas that h5ckpt brings along, schema/x.yaml each: its text, made into schema_builtin.c by
+ * schema/embed.awk, and what that says, made into schema_compiled.c by precompile.c.
+ */
 #ifndef H5CK_SCHEMA_BUILTIN_H
 #define H5CK_SCHEMA_BUILTIN_H
+
+#include "schema/schema.h"
 
 #include <stddef.h>
 
@@ -11,5 +16,8 @@ typedef struct h5ck_schema_builtin_row {
 } h5ck_schema_builtin_row;
 
 extern const h5ck_schema_builtin_row h5ck_schema_builtins[]; /* ended by a NULL name */
+
+extern const h5ck_schema
+    *const h5ck_schema_compiled[]; /* ended by a NULL; only that where precompile.c could not run */
 
 #endif

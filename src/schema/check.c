@@ -1,12 +1,13 @@
 /*
  * check.c - what makes a schema whole: a user's entries take the place of those they extend, every class gets the
- * base's fields, rules are compiled, and no name gets in another's way. Each refusal names the place of the later of
+ * base's fields, rules make sense, and no name gets in another's way. Each refusal names the place of the later of
  * the two.
  */
 #include "schema/clocale.h"
 #include "schema/draft.h"
 #include "schema/rate.h"
 
+#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,7 +57,7 @@ static int check_field(h5ck_draft *d, h5ck_field_spec *f)
 static int finish_base(h5ck_draft *d)
 {
     h5ck_schema *s = d->schema;
-    h5ck_field_spec *base = h5ck_arena_zalloc(&s->arena, s->base_count, sizeof *base);
+    h5ck_field_spec *base = h5ck_arena_zalloc(&s->owner->arena, s->base_count, sizeof *base);
     size_t count = 0;
     if (!base)
         return h5ck_fail_nomem(d->err);
@@ -114,7 +115,7 @@ static int complete_class(h5ck_draft *d, h5ck_class *c)
 {
     const h5ck_schema *s = d->schema;
     size_t count = s->base_count + c->count;
-    h5ck_field_spec *fields = h5ck_arena_zalloc(&d->schema->arena, count, sizeof *fields);
+    h5ck_field_spec *fields = h5ck_arena_zalloc(&d->schema->owner->arena, count, sizeof *fields);
     if (!fields)
         return h5ck_fail_nomem(d->err);
     for (size_t i = 0; i < s->base_count; i++)
@@ -137,7 +138,7 @@ static int complete_class(h5ck_draft *d, h5ck_class *c)
 static int finish_classes(h5ck_draft *d)
 {
     h5ck_schema *s = d->schema;
-    h5ck_class *classes = h5ck_arena_zalloc(&s->arena, s->class_count, sizeof *classes);
+    h5ck_class *classes = h5ck_arena_zalloc(&s->owner->arena, s->class_count, sizeof *classes);
     size_t count = 0;
     if (!classes)
         return h5ck_fail_nomem(d->err);
@@ -234,7 +235,7 @@ static const char *regex_excess(const char *match, unsigned long *of_schema)
     return *of_schema > REPEATS ? "more repeats in all rules" : NULL;
 }
 
-static int check_rename(h5ck_draft *d, const h5ck_rule *r)
+static int check_rename(h5ck_draft *d, const h5ck_rule *r, size_t groups)
 {
     for (const char *p = r->rename; p && *p; p++) {
         if (*p != '\\')
@@ -243,35 +244,37 @@ static int check_rename(h5ck_draft *d, const h5ck_rule *r)
         char found[3] = {'\\', *p, 0};
         if (*p != '\\' && !(*p >= '0' && *p <= '9'))
             return h5ck_draft_wrong_text(d, r->rename, found, "\\0 to \\9, or \\\\ for one backslash");
-        if (*p != '\\' && (size_t)(*p - '0') > r->regex.re_nsub)
-            return h5ck_draft_wrong_text(d, r->rename, found, "references to the %zu groups of '%s'", r->regex.re_nsub,
-                                         r->match);
+        if (*p != '\\' && (size_t)(*p - '0') > groups)
+            return h5ck_draft_wrong_text(d, r->rename, found, "references to the %zu groups of '%s'", groups, r->match);
     }
     return 0;
 }
 
-static int finish_rule(h5ck_draft *d, h5ck_rule *r, unsigned long *repeats)
+/* What the rule matches is compiled here only to see that it can be; rules.c does it again where it is needed. */
+static int check_rule(h5ck_draft *d, const h5ck_rule *r, unsigned long *repeats)
 {
+    regex_t regex;
     const char *excess = regex_excess(r->match, repeats);
     if (excess)
         return h5ck_draft_wrong_text(d, r->match, excess,
                                      "a regular expression of at most 4096 bytes, 1000 repeats, no back reference");
-    int rc = regcomp(&r->regex, r->match, REG_EXTENDED);
+    int rc = regcomp(&regex, r->match, REG_EXTENDED);
     if (rc == REG_ESPACE)
         return h5ck_fail_nomem(d->err);
     if (rc) {
         char reason[100], found[140];
-        regerror(rc, &r->regex, reason, sizeof reason);
+        regerror(rc, &regex, reason, sizeof reason);
         snprintf(found, sizeof found, "none (%s)", reason);
         return h5ck_draft_wrong_text(d, r->match, found, "a POSIX extended regular expression");
     }
-    r->compiled = true;
+    size_t groups = regex.re_nsub;
+    regfree(&regex);
     if (r->drop && (r->rename || r->transpose || r->cast != H5CKPT_DTYPE_NONE))
         return h5ck_draft_wrong_text(d, r->match, "both", "'drop', or what else to do with '%s'", r->match);
-    return check_rename(d, r);
+    return check_rename(d, r, groups);
 }
 
-static int finish_rules(h5ck_draft *d)
+static int check_rules(h5ck_draft *d)
 {
     h5ck_clocale c;
     if (!h5ck_clocale_enter(&c))
@@ -279,7 +282,7 @@ static int finish_rules(h5ck_draft *d)
     unsigned long repeats = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < d->schema->rule_count; i++)
-        rc = finish_rule(d, &d->schema->rules[i], &repeats);
+        rc = check_rule(d, &d->schema->rules[i], &repeats);
     h5ck_clocale_leave(&c);
     return rc;
 }
@@ -292,6 +295,6 @@ int h5ck_draft_finish(h5ck_draft *d)
     if (rc == 0)
         rc = finish_classes(d);
     if (rc == 0)
-        rc = finish_rules(d);
+        rc = check_rules(d);
     return rc;
 }

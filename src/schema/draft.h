@@ -3,11 +3,12 @@
  *
  *     YAML text --schema.c--> nodes --bind.c--> h5ck_schema --check.c--> a schema that makes sense
  *
- * Nodes and marks live in the draft's own arena and go with it; all that the schema points to is in the schema's.
+ * Nodes and marks live in the draft's own arena and go with it; the schema and all it points to belong to its owner.
  */
 #ifndef H5CK_SCHEMA_DRAFT_H
 #define H5CK_SCHEMA_DRAFT_H
 
+#include "base/arena.h"
 #include "schema/schema.h"
 
 typedef enum h5ck_node_kind { H5CK_NODE_TEXT, H5CK_NODE_LIST, H5CK_NODE_MAP } h5ck_node_kind;
@@ -31,8 +32,14 @@ typedef struct h5ck_mark {
     struct h5ck_mark *next;
 } h5ck_mark;
 
+/* A schema that was read from a text, in one piece with its memory. */
+typedef struct h5ck_schema_owner {
+    h5ck_schema schema;
+    h5ck_arena arena;
+} h5ck_schema_owner;
+
 typedef struct h5ck_draft {
-    h5ck_schema *schema;
+    h5ck_schema *schema; /* the owner's */
     h5ck_arena arena;
     const char *path; /* of the file that is being bound, for messages */
     bool extending;   /* an earlier schema has set all required keys */
@@ -50,8 +57,8 @@ int h5ck_draft_wrong_text(h5ck_draft *d, const char *text, const char *found, co
 /* Fills d->schema from the root of one file; what it does not name stays as it is. */
 int h5ck_draft_bind(h5ck_draft *d, const h5ck_node *root);
 
-/* What can only be said when all is bound: merges what replaces something, completes the classes, compiles the rules,
- * and checks that names do not get in each other's way. */
+/* What can only be said when all is bound: merges what replaces something, completes the classes, checks the rules,
+ * and that names do not get in each other's way. */
 int h5ck_draft_finish(h5ck_draft *d);
 
 #endif

@@ -147,3 +147,10 @@ static const h5ck_key schema_keys[] = {
 };
 _Static_assert(COUNT(attribute_keys) <= H5CK_KEYS_MOST, "attributes is the longest table");
 const h5ck_keys h5ck_schema_keys = {"the schema", schema_keys, COUNT(schema_keys), NOWHERE, 0};
+
+const void *h5ck_key_pointer(const h5ck_key *k, const void *from)
+{
+    const void *pointer;
+    memcpy(&pointer, (const char *)from + k->offset, sizeof pointer);
+    return pointer;
+}

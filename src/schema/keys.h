@@ -2,8 +2,8 @@
  * keys - the schema's language as a table: each key with its kind, the member that holds its value, and whether it must
  * be there.
  *
- * bind.c fills a schema by it. To give the schema a new
- * key is to add a row in keys.c, a member in schema.h, and a line in docs/schema.md.
+ * bind.c fills a schema by it, precompile.c prints one as C, a test compares two. To give the schema a new key is to add
+ * a row in keys.c, a member in schema.h, and a line in docs/schema.md.
  */
 #ifndef H5CK_SCHEMA_KEYS_H
 #define H5CK_SCHEMA_KEYS_H
@@ -50,6 +50,12 @@ typedef struct h5ck_keys {
 } h5ck_keys;
 
 enum { H5CK_KEYS_MOST = 16 }; /* in one table */
+
+/* What a key's member of the struct at `from` holds, of whatever type the pointer is: a text, texts, a list's array. */
+const void *h5ck_key_pointer(const h5ck_key *k, const void *from);
+
+/* Any other member, or what is beside one. */
+#define H5CK_KEY_GET(type, from, offset) (*(type const *)(const void *)((const char *)(from) + (offset)))
 
 /* The whole of it: what fills an h5ck_schema. Its first key is the schema's own name. */
 extern const h5ck_keys h5ck_schema_keys;

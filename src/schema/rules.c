@@ -18,6 +18,7 @@
 #include "schema/schema.h"
 
 #include <inttypes.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,6 +182,8 @@ static int read_altered(const h5ck_decoder *self, uint64_t offset, void *buf, si
 
 typedef struct applying {
     const h5ck_schema *schema;
+    regex_t *regexes; /* one for each rule */
+    size_t compiled;  /* the first of them */
     h5ckpt_state *to;
     h5ck_dict sources; /* new name -> the old tensor */
     const h5ck_log *log;
@@ -286,7 +289,7 @@ static int apply_to(applying *p, h5ckpt_tensor *t)
     h5ckpt_tensor_info info = t->info;
     h5ck_extent extent = t->extent;
     for (size_t i = 0; !r && i < p->schema->rule_count; i++) {
-        int got = regexec(&p->schema->rules[i].regex, info.name, GROUPS, match, 0);
+        int got = regexec(&p->regexes[i], info.name, GROUPS, match, 0);
         if (got != 0 && got != REG_NOMATCH)
             return h5ck_fail_nomem(p->err);
         if (got == 0)
@@ -307,6 +310,17 @@ static int apply_to(applying *p, h5ckpt_tensor *t)
 }
 
 /* ---- The whole state ---- */
+
+/* They are known to compile (check.c), so only memory can be short. */
+static int compile(applying *p)
+{
+    const h5ck_schema *s = p->schema;
+    p->regexes = calloc(s->rule_count, sizeof *p->regexes);
+    while (p->regexes && p->compiled < s->rule_count &&
+           regcomp(&p->regexes[p->compiled], s->rules[p->compiled].match, REG_EXTENDED) == 0)
+        p->compiled++;
+    return p->regexes && p->compiled == s->rule_count ? 0 : h5ck_fail_nomem(p->err);
+}
 
 static int carry_over(applying *p, const h5ckpt_state *from)
 {
@@ -339,7 +353,7 @@ int h5ck_schema_apply_rules(const h5ck_schema *s, const h5ckpt_state *from, h5ck
         return h5ck_fail_nomem(err);
     }
     p.to->format = from->format;
-    int rc = 0;
+    int rc = compile(&p);
     for (size_t i = 0; rc == 0 && i < from->parameters.dict.count; i++) {
         h5ckpt_tensor *t = from->parameters.dict.entries[i].value;
         rc = apply_to(&p, t);
@@ -349,6 +363,9 @@ int h5ck_schema_apply_rules(const h5ck_schema *s, const h5ckpt_state *from, h5ck
     if (rc == 0)
         rc = carry_over(&p, from);
     h5ck_clocale_leave(&c);
+    while (p.compiled > 0)
+        regfree(&p.regexes[--p.compiled]);
+    free(p.regexes);
     h5ck_dict_free(&p.sources);
     if (rc)
         h5ckpt_state_free(p.to);

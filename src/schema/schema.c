@@ -8,6 +8,9 @@
  * Refused: anchors and aliases (a small file could stand for a huge one), tags, a second document, values more than
  * H5CK_SCHEMA_DEPTH deep, more than H5CK_SCHEMA_NODES of them, and texts with a zero byte in them. The parser is
  * event-driven and its stack is an array, so depth costs nothing.
+ *
+ * Built-in schemas are texts too, but not read when h5ckpt runs: precompile.c has done it. Where it could not run (h5ckpt
+ * is being cross-compiled), and for a schema that extends one, the text is read.
  */
 #include "base/fs.h"
 #include "schema/builtin.h"
@@ -296,17 +299,18 @@ static int check_own_name(h5ck_draft *d, const unsigned char *data, size_t size)
     return 0;
 }
 
-static int load(const char *path, const unsigned char *data, size_t size, h5ck_schema **schema, h5ckpt_error **err)
+static int load(const char *path, const unsigned char *data, size_t size, const h5ck_schema **schema,
+                h5ckpt_error **err)
 {
     h5ck_draft d = {.path = path, .err = err};
     const h5ck_node *root, *extends;
-    int rc = 0;
     *schema = NULL;
-    if (!(d.schema = calloc(1, sizeof *d.schema))) {
-        rc = h5ck_fail_nomem(err);
-        goto out;
-    }
-    rc = read_nodes(&d, data, size, &root);
+    h5ck_schema_owner *owner = calloc(1, sizeof *owner);
+    if (!owner)
+        return h5ck_fail_nomem(err);
+    owner->schema.owner = owner;
+    d.schema = &owner->schema;
+    int rc = read_nodes(&d, data, size, &root);
     if (rc == 0 && (extends = value_of(root, "extends")))
         rc = bind_base(&d, extends);
     if (rc == 0)
@@ -315,7 +319,6 @@ static int load(const char *path, const unsigned char *data, size_t size, h5ck_s
         rc = check_own_name(&d, data, size);
     if (rc == 0)
         rc = h5ck_draft_finish(&d);
-out:
     h5ck_arena_free(&d.arena);
     if (rc)
         h5ck_schema_free(d.schema);
@@ -324,16 +327,21 @@ out:
     return rc;
 }
 
-int h5ck_schema_builtin(const char *name, h5ck_schema **schema, h5ckpt_error **err)
+int h5ck_schema_builtin(const char *name, const h5ck_schema **schema, h5ckpt_error **err)
 {
     const h5ck_schema_builtin_row *b = builtin_row(name);
     *schema = NULL;
     if (!b)
         return h5ck_fail(err, H5CKPT_USAGE, "expected the name of a built-in schema (paddle), found '%s'", name);
+    for (size_t i = 0; h5ck_schema_compiled[i]; i++)
+        if (strcmp(h5ck_schema_compiled[i]->name, b->name) == 0) {
+            *schema = h5ck_schema_compiled[i];
+            return 0;
+        }
     return load(b->name, (const unsigned char *)b->text, b->size, schema, err);
 }
 
-int h5ck_schema_load(const char *path, h5ck_schema **schema, h5ckpt_error **err)
+int h5ck_schema_load(const char *path, const h5ck_schema **schema, h5ckpt_error **err)
 {
     h5ck_arena arena = {NULL};
     h5ck_fs_stat st;
@@ -357,13 +365,11 @@ int h5ck_schema_load(const char *path, h5ck_schema **schema, h5ckpt_error **err)
     return rc;
 }
 
-void h5ck_schema_free(h5ck_schema *schema)
+void h5ck_schema_free(const h5ck_schema *schema)
 {
-    if (!schema)
+    h5ck_schema_owner *owner = schema ? schema->owner : NULL;
+    if (!owner)
         return;
-    for (size_t i = 0; i < schema->rule_count; i++)
-        if (schema->rules[i].compiled)
-            regfree(&schema->rules[i].regex);
-    h5ck_arena_free(&schema->arena);
-    free(schema);
+    h5ck_arena_free(&owner->arena);
+    free(owner);
 }

@@ -4,17 +4,17 @@
  *
  * schema.c reads (it is the only user of yaml.h), with bind.c and check.c; map.c answers questions about what was read;
  * rules.c applies the name rules. docs/schema.md is the reference of the keys.
- * A schema and all it points to live in one arena and are read-only once loaded; free with h5ck_schema_free.
+ *
+ * A schema and all it points to are read-only, and any number of states and threads may share one. A file's lives until
+ * h5ck_schema_free; a built-in one is a constant, made by precompile.c when h5ckpt is built, and for it that does nothing.
  */
 #ifndef H5CK_SCHEMA_SCHEMA_H
 #define H5CK_SCHEMA_SCHEMA_H
 
-#include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "model/state.h"
 
-#include <regex.h>
 #include <stdbool.h>
 
 /* What a field of a decay class should hold. */
@@ -58,8 +58,6 @@ typedef struct h5ck_patterns {
 /* One name rule. The first rule that matches a name decides. */
 typedef struct h5ck_rule {
     const char *match; /* POSIX extended regular expression, matched anywhere unless anchored */
-    regex_t regex;
-    bool compiled;
     const char
         *rename; /* takes the place of what matched; \0 to \9 stand for groups, \\ for one \; NULL: keeps its name */
     bool drop;
@@ -68,9 +66,9 @@ typedef struct h5ck_rule {
 } h5ck_rule;
 
 typedef struct h5ck_schema {
-    h5ck_arena arena;
-    const char *name;    /* "paddle" */
-    const char *extends; /* the built-in schema it began with, or NULL */
+    struct h5ck_schema_owner *owner; /* what h5ck_schema_free frees; NULL: a constant */
+    const char *name;                /* "paddle" */
+    const char *extends;             /* the built-in schema it began with, or NULL */
 
     /* the save directory's side */
     const char *dir_decays;    /* the folder of pickled decays: "optimizers" */
@@ -95,15 +93,15 @@ typedef struct h5ck_schema {
     const h5ck_class *classes;
 
     size_t rule_count;
-    h5ck_rule *rules;
+    const h5ck_rule *rules;
 } h5ck_schema;
 
-/* Loads the built-in schema `name` (NULL: "paddle"), or the file `path`. H5CKPT_USAGE with file:line:column for a wrong
- * one, or for an unknown name or a missing file. The message is complete: it needs no h5ck_err_where. The caller frees
- * *schema with h5ck_schema_free; NULL on failure. */
-int h5ck_schema_builtin(const char *name, h5ck_schema **schema, h5ckpt_error **err);
-int h5ck_schema_load(const char *path, h5ck_schema **schema, h5ckpt_error **err);
-void h5ck_schema_free(h5ck_schema *schema);
+/* The built-in schema `name` (NULL: "paddle"), or the file `path`. H5CKPT_USAGE with file:line:column for a wrong one, or
+ * for an unknown name or a missing file. The message is complete: it needs no h5ck_err_where. The caller gives *schema
+ * to h5ck_schema_free, whichever it is; NULL on failure. */
+int h5ck_schema_builtin(const char *name, const h5ck_schema **schema, h5ckpt_error **err);
+int h5ck_schema_load(const char *path, const h5ck_schema **schema, h5ckpt_error **err);
+void h5ck_schema_free(const h5ck_schema *schema);
 /* The built-in schema's text, or NULL. A static string. */
 const char *h5ck_schema_builtin_text(const char *name);
 
