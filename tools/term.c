@@ -37,10 +37,12 @@ void term_start(void)
     signal(SIGXFSZ, SIG_IGN); /* a file beyond `ulimit -f` is a write error, and what was begun is removed */
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, seen by term_finish */
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
-    setlocale(LC_CTYPE, ""); /* only to learn what the terminal shows; numbers keep their '.' */
     term.out_tty = isatty(1) == 1;
     term.err_tty = isatty(2) == 1;
-    term.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    if (term.out_tty || term.err_tty) { /* only to learn what the terminal shows; numbers keep their '.' */
+        setlocale(LC_CTYPE, "");
+        term.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    }
     const char *no_color = getenv("NO_COLOR");
     const char *type = getenv("TERM");
     term.colour = term.out_tty && !(no_color && *no_color) && type && *type && strcmp(type, "dumb") != 0;
