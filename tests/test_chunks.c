@@ -5,9 +5,9 @@
 #include "test.h"
 
 #include <hdf5.h>
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 enum { CHUNK = 2048, CHUNKS = 3 };
 
@@ -40,12 +40,13 @@ static const char *make(const void *raw, size_t size, uint32_t skipped, int chec
 /* The zlib stream of n zeros. */
 static unsigned char *deflated(size_t n, size_t *size)
 {
-    unsigned char *plain = calloc(n + 1, 1);
-    uLongf length = compressBound((uLong)n);
-    unsigned char *packed = malloc(length);
-    CU_ASSERT_EQUAL(compress(packed, &length, plain, (uLong)n), Z_OK);
+    struct libdeflate_compressor *c = libdeflate_alloc_compressor(6);
+    size_t room = libdeflate_zlib_compress_bound(c, n);
+    unsigned char *plain = calloc(n + 1, 1), *packed = malloc(room);
+    *size = libdeflate_zlib_compress(c, plain, n, packed, room);
+    CU_ASSERT_TRUE(*size > 0);
+    libdeflate_free_compressor(c);
     free(plain);
-    *size = length;
     return packed;
 }
 
@@ -85,7 +86,7 @@ static void a_chunk_that_inflates_to_less_is_refused(void)
 {
     size_t size;
     unsigned char *little = deflated(16, &size);
-    refused(make(little, size, 0, 0), "expected a chunk that unpacks to 4096 bytes, found another");
+    refused(make(little, size, 0, 0), "expected a chunk that unpacks to 4096 bytes, found one of ");
     free(little);
 }
 
@@ -94,7 +95,7 @@ static void a_chunk_that_inflates_to_more_is_refused(void)
 {
     size_t size;
     unsigned char *much = deflated(64 << 20, &size);
-    refused(make(much, size, 0, 0), "expected a chunk that unpacks to 4096 bytes, found another");
+    refused(make(much, size, 0, 0), "expected a chunk that unpacks to 4096 bytes, found one of ");
     free(much);
 }
 
@@ -131,7 +132,7 @@ static void other_filters_are_refused(void)
     H5Fclose(file);
     H5Sclose(space);
     H5Pclose(list);
-    refused(path, "expected the filters deflate, shuffle and fletcher32, found 5 (nbit)");
+    refused(path, "expected the filters deflate, zstd, shuffle and fletcher32, found 5 (nbit)");
 }
 
 /* A kilobyte of file that claims an exabyte which was never written. */

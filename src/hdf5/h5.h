@@ -52,9 +52,11 @@ typedef struct h5ck_hdf5_file {
     hid_t driver; /* its registration */
     void *driven; /* the part of it that libhdf5 has; NULL once libhdf5 closed it */
     bool writing;
-    uint64_t size;     /* when it was opened */
-    uint64_t block;    /* of a file being written: bytes of metadata that are put together */
-    h5ckpt_error *err; /* the first failure of the system, which libhdf5 only hears of while reading */
+    uint64_t size;              /* when it was opened */
+    uint64_t block;             /* of a file being written: bytes of metadata that are put together */
+    uint64_t asked, answer;     /* h5ck_hdf5_file_ask: the size, the offset */
+    uint64_t placed_at, placed; /* h5ck_hdf5_file_place: the offset, the size; 0 for none */
+    h5ckpt_error *err;          /* the first failure of the system, which libhdf5 only hears of while reading */
 } h5ck_hdf5_file;
 
 /* Creates `path`, which must not exist, for some `datasets` datasets; opens such a file again; reads the file of `size`
@@ -63,6 +65,16 @@ typedef struct h5ck_hdf5_file {
 int h5ck_hdf5_file_create(h5ck_hdf5_file *file, const char *path, size_t datasets, h5ckpt_error **err);
 int h5ck_hdf5_file_open(h5ck_hdf5_file *file, const char *path, size_t datasets, h5ckpt_error **err);
 int h5ck_hdf5_file_read(h5ck_hdf5_file *file, int fd, uint64_t size, h5ckpt_error **err);
+/* libhdf5's next read of `size` bytes of elements reads nothing: `asked` says at which offset it would have, so that
+ * h5ckpt reads there without the lock. False where there was no such read. */
+void h5ck_hdf5_file_ask(h5ck_hdf5_file *file, uint64_t size);
+bool h5ck_hdf5_file_asked(h5ck_hdf5_file *file, uint64_t *offset);
+/* Of a file being written: the offset behind all that libhdf5 has allocated; from there on h5ckpt writes elements by
+ * itself, up to `end`, which libhdf5 learns by `reserve` before it is called again; what it allocates next for `size`
+ * bytes of elements is put where they are already, and its write of them is none. */
+uint64_t h5ck_hdf5_file_end(const h5ck_hdf5_file *file);
+void h5ck_hdf5_file_reserve(h5ck_hdf5_file *file, uint64_t end);
+void h5ck_hdf5_file_place(h5ck_hdf5_file *file, uint64_t offset, uint64_t size);
 /* How it really went: where the system failed, that is the error, whatever libhdf5 made of it (`rc`, *err). */
 int h5ck_hdf5_file_told(h5ck_hdf5_file *file, int rc, h5ckpt_error **err);
 /* Closes it, and says the same. */
@@ -194,7 +206,7 @@ typedef struct h5ck_hdf5_place {
     const char *path;        /* all links from the root: for people */
 } h5ck_hdf5_place;
 
-enum { H5CK_HDF5_OPEN = 4 };
+enum { H5CK_HDF5_OPEN = 16 };
 
 /* What a state that was read from HDF5 keeps (h5_decode.c). The file stays open only where tensors have to be decoded. Where a tensor
  * or a decay stands in it is its `origin`, a h5ck_hdf5_place. */
@@ -202,8 +214,9 @@ typedef struct h5ck_hdf5_reader {
     h5ck_file *file;
     h5ck_hdf5_file hdf5; /* its id is negative once it is closed */
     size_t decoders;
+    struct h5ck_hdf5_cache *cache; /* of the decoders of chunks (h5_cache.c), or NULL */
     struct {
-        const h5ck_decoder *owner; /* datasets with their chunk caches, the one used last in front */
+        const h5ck_decoder *owner; /* of an open dataset, the one used last in front */
         hid_t id;
     } open[H5CK_HDF5_OPEN];
 } h5ck_hdf5_reader;

@@ -1,12 +1,14 @@
 /*
  * h5_dataset.c - where a dataset's elements are. Contiguous, allocated, unfiltered and of the table's own bytes: a
- * range of the file, which libhdf5 is not needed for. Anything else that libhdf5 can read: a decoder (h5_decode.c).
+ * range of the file, which libhdf5 is not needed for. Anything else: a decoder, of chunks (h5_chunks.c) or of what
+ * libhdf5 reads (h5_decode.c).
  *
  * Refused: external storage and virtual datasets (they name other files: a stranger's file must not choose what we
- * read), filters that this libhdf5 does not have, chunks larger than the file's size and 64 MiB. Passed over: an empty
- * dataspace, types that are no element type.
+ * read), what h5_chunks.c refuses, elements that the stored bytes cannot explain. Passed over: an empty dataspace, types
+ * that are no element type.
  */
 #include "base/ckd.h"
+#include "hdf5/h5_chunks.h"
 #include "hdf5/h5_decode.h"
 
 #include <inttypes.h>
@@ -16,44 +18,43 @@ enum { SLACK = 64 << 20 };
 
 /* ---- Describing ---- */
 
-static int check_chunk(hid_t list, size_t rank, size_t element, uint64_t file_size, h5ck_hdf5_storage *s,
-                       h5ckpt_error **err)
-{
-    uint64_t n = element;
-    if (H5Pget_chunk(list, (int)rank, s->chunk) != (int)rank)
-        return h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the chunks' shape");
-    for (size_t i = 0; i < rank; i++)
-        if (h5ck_ckd_mul(n, s->chunk[i], &n))
-            n = UINT64_MAX, s->chunk[i] = 1;
-    if (n > file_size && n - file_size > SLACK)
-        return h5ck_fail(err, H5CKPT_INVALID,
-                         "expected chunks that the file can explain, found chunks of %" PRIu64 " bytes", n);
-    s->chunk_bytes = n;
-    return 0;
-}
-
-static int read_storage(hid_t dataset, size_t rank, const uint64_t *shape, size_t element, uint64_t file_size,
-                        h5ck_hdf5_storage *s, h5ckpt_error **err)
+/* How a dataset is stored; *chunked, and then how it is cut. */
+static int read_storage(hid_t dataset, const h5ckpt_tensor_info *info, hid_t type, hid_t memory, uint64_t file_size,
+                        bool *chunked, h5ck_hdf5_chunks *chunks, h5ckpt_error **err)
 {
     hid_t list = H5Dget_create_plist(dataset);
+    H5D_layout_t layout = list < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(list);
     int rc = 0;
-    *s = (h5ck_hdf5_storage){.layout = list < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(list)};
-    if (s->layout == H5D_LAYOUT_ERROR)
+    *chunked = layout == H5D_CHUNKED;
+    if (layout == H5D_LAYOUT_ERROR)
         rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read how a dataset is stored");
-    else if (s->layout == H5D_VIRTUAL)
+    else if (layout == H5D_VIRTUAL)
         rc = h5ck_fail(err, H5CKPT_INVALID,
                        "expected data in this file, found a virtual dataset (other files are not read)");
-    else if (s->layout == H5D_CONTIGUOUS && H5Pget_external_count(list) != 0)
+    else if (layout == H5D_CONTIGUOUS && H5Pget_external_count(list) != 0)
         rc = h5ck_fail(err, H5CKPT_INVALID,
                        "expected data in this file, found external storage (other files are not read)");
-    else if (s->layout == H5D_CHUNKED) {
-        rc = check_chunk(list, rank, element, file_size, s, err);
-        if (rc == 0)
-            rc = h5ck_hdf5_chunks_make(list, rank, shape, element, file_size, &s->chunks, err);
-        s->filters = (int)s->chunks.filter_count;
-    }
+    else if (*chunked)
+        rc = h5ck_hdf5_chunks_make(list, info->rank, info->shape, H5Tget_size(type), memory, file_size, chunks, err);
     h5ck_hdf5_close(list);
     return rc;
+}
+
+/* What was never written, and the best that a filter does. deflate: 1032 to 1. Zstandard: a block of 4 bytes holds up
+ * to 128 KiB of one byte. Memory does not depend on it where a tensor is read in slabs, only where it is wanted whole. */
+static int check_explained(hid_t dataset, const h5ckpt_tensor_info *info, const h5ck_hdf5_filters *f,
+                           h5ckpt_error **err)
+{
+    uint64_t stored = H5Dget_storage_size(dataset), most, best = 1032;
+    for (size_t i = 0; i < f->count; i++)
+        if (f->at[i].id == H5CK_HDF5_ZSTD)
+            best = (128 << 10) / 4;
+    if (!h5ck_ckd_mul(stored, best, &most) && !h5ck_ckd_add(most, SLACK, &most) && info->nbytes > most)
+        return h5ck_fail(err, H5CKPT_INVALID,
+                         "expected elements that the file can explain, found %" PRIu64 " bytes in %" PRIu64
+                         " of storage",
+                         info->nbytes, stored);
+    return 0;
 }
 
 static int read_shape(hid_t dataset, h5ckpt_tensor_info *info, uint64_t *shape, bool *is_null, h5ckpt_error **err)
@@ -73,29 +74,33 @@ static int read_shape(hid_t dataset, h5ckpt_tensor_info *info, uint64_t *shape, 
     return 0;
 }
 
+/* The type in the file, and the one to read it as. */
+typedef struct types {
+    hid_t file, memory;
+    const h5ck_dtype *dtype;
+    bool plain;
+} types;
+
 static int find_extent(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t dataset, const h5ck_hdf5_place *place,
-                       const h5ck_dtype *dtype, bool plain, h5ckpt_tensor_info *info, h5ck_extent *extent,
-                       h5ckpt_error **err)
+                       const types *t, h5ckpt_tensor_info *info, h5ck_extent *extent, h5ckpt_error **err)
 {
-    h5ck_hdf5_storage s;
-    int rc = h5ck_tensor_nbytes(dtype, info->rank, info->shape, &info->nbytes, err);
+    h5ck_hdf5_chunks chunks = {.bytes = 0};
+    bool chunked = false;
+    int rc = h5ck_tensor_nbytes(t->dtype, info->rank, info->shape, &info->nbytes, err);
     if (rc)
         return rc;
     /* An offset is there only where the bytes lie plainly in this file. It saves asking for the storage: slow. */
-    haddr_t at = plain ? H5Dget_offset(dataset) : HADDR_UNDEF;
+    haddr_t at = t->plain ? H5Dget_offset(dataset) : HADDR_UNDEF;
     if (at == HADDR_UNDEF)
-        rc = read_storage(dataset, info->rank, info->shape, dtype->size, reader->file->size, &s, err);
+        rc = read_storage(dataset, info, t->file, t->memory, reader->file->size, &chunked, &chunks, err);
     *extent = (h5ck_extent){.kind = H5CK_EXTENT_FILE, .file = reader->file, .offset = info->nbytes ? at : 0};
     if (rc || at != HADDR_UNDEF || info->nbytes == 0)
         return rc;
-    /* what was never written, and deflate's best, 1032 to 1 */
-    uint64_t stored = H5Dget_storage_size(dataset), most;
-    if (!h5ck_ckd_mul(stored, 1032, &most) && !h5ck_ckd_add(most, SLACK, &most) && info->nbytes > most)
-        return h5ck_fail(err, H5CKPT_INVALID,
-                         "expected elements that the file can explain, found %" PRIu64 " bytes in %" PRIu64
-                         " of storage",
-                         info->nbytes, stored);
-    return h5ck_hdf5_decoder_make(state, reader, place, dtype, info, &s, extent, err);
+    rc = check_explained(dataset, info, &chunks.filters, err);
+    if (rc)
+        return rc;
+    return chunked ? h5ck_hdf5_chunks_decoder(state, reader, place, t->dtype, t->plain, info, &chunks, extent, err)
+                   : h5ck_hdf5_decoder_make(state, reader, place, t->dtype, info, extent, err);
 }
 
 int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t dataset, const h5ck_hdf5_place *place,
@@ -103,24 +108,23 @@ int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t datas
                       char reason[128], h5ckpt_error **err)
 {
     char words[64];
-    bool plain, is_null = false;
-    hid_t memory = -1, type = H5Dget_type(dataset);
-    const h5ck_dtype *dtype = NULL;
-    int rc = type < 0 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read a dataset's type")
-                      : h5ck_hdf5_type_find(type, &dtype, &plain, &memory, err);
+    bool is_null = false;
+    types t = {.file = H5Dget_type(dataset), .memory = -1};
+    int rc = t.file < 0 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read a dataset's type")
+                        : h5ck_hdf5_type_find(t.file, &t.dtype, &t.plain, &t.memory, err);
     if (rc == 0)
         rc = read_shape(dataset, info, shape, &is_null, err);
-    *is_tensor = rc == 0 && dtype && !is_null;
+    *is_tensor = rc == 0 && t.dtype && !is_null;
     if (rc == 0 && is_null)
         snprintf(reason, 128, "its dataspace is empty (H5S_NULL)");
-    else if (rc == 0 && !dtype)
-        snprintf(reason, 128, "no element type: %s", h5ck_hdf5_type_text(type, words, sizeof words));
+    else if (rc == 0 && !t.dtype)
+        snprintf(reason, 128, "no element type: %s", h5ck_hdf5_type_text(t.file, words, sizeof words));
     if (*is_tensor) {
-        info->dtype = dtype->id;
-        rc = find_extent(state, reader, dataset, place, dtype, plain, info, extent, err);
+        info->dtype = t.dtype->id;
+        rc = find_extent(state, reader, dataset, place, &t, info, extent, err);
     }
-    h5ck_hdf5_close(memory);
-    h5ck_hdf5_close(type);
+    h5ck_hdf5_close(t.memory);
+    h5ck_hdf5_close(t.file);
     return rc;
 }
 
@@ -133,7 +137,7 @@ static void explain_filters(hid_t list, h5ck_buf *out)
         size_t values = 8;
         char name[64] = "";
         H5Z_filter_t f = H5Pget_filter2(list, i, &flags, &values, v, sizeof name, name, &config);
-        h5ck_buf_printf(out, "filter %u: %d %s", i, (int)f, name);
+        h5ck_buf_printf(out, "filter %u: %d %s", i, (int)f, *name || f != H5CK_HDF5_ZSTD ? name : "zstd");
         for (size_t k = 0; k < values && k < 8; k++)
             h5ck_buf_printf(out, " %u", v[k]);
         h5ck_buf_str(out, "\n");

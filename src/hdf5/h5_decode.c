@@ -1,17 +1,15 @@
 /*
- * h5_decode.c - elements that do not lie in the file as they are: chunked, filtered, or of another byte order.
+ * h5_decode.c - elements that do not lie in the file as they are, without chunks: of another byte order, or inside of
+ * the dataset's own header. Chunks are h5_chunks.c's.
  *
- * A decoder reads the asked range as a few hyperslabs. Its dataset stays open with a chunk cache that holds one row of
- * chunks (at most 32 MiB, or one chunk where that is larger), so that slabs of any size unpack each chunk once; at most
- * four datasets are open so.
+ * A decoder has libhdf5 read the asked range as a few hyperslabs. Datasets stay open, the last few that were used.
  */
 #include "hdf5/h5_decode.h"
-#include "base/ckd.h"
+#include "hdf5/h5_cache.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-enum { MIB = 1 << 20, CACHE = 32 * MIB, CACHE_SLOTS = 8191 };
+enum { SLAB = 1 << 20 };
 
 /* ---- The open file ---- */
 
@@ -34,6 +32,8 @@ static void close_reader(void *what)
 {
     h5ck_hdf5_guard guard;
     h5ck_hdf5_reader *r = what;
+    h5ck_hdf5_cache_free(r->cache);
+    r->cache = NULL;
     if (r->hdf5.fd < 0)
         return;
     h5ck_hdf5_enter(&guard);
@@ -69,6 +69,25 @@ void h5ck_hdf5_reader_rest(h5ck_hdf5_reader *r)
         close_file(r);
 }
 
+hid_t h5ck_hdf5_reader_dataset(h5ck_hdf5_reader *r, const h5ck_decoder *owner, const h5ck_hdf5_place *place)
+{
+    size_t i = 0;
+    while (i + 1 < H5CK_HDF5_OPEN && r->open[i].owner && r->open[i].owner != owner)
+        i++;
+    if (r->open[i].owner != owner) {
+        if (r->open[i].owner)
+            drop(r, i);
+        if ((r->open[i].id = H5Oopen_by_addr(r->hdf5.id, place->address)) < 0)
+            return -1;
+        r->open[i].owner = owner;
+    }
+    hid_t id = r->open[i].id;
+    memmove(&r->open[1], &r->open[0], i * sizeof r->open[0]);
+    r->open[0].owner = owner;
+    r->open[0].id = id;
+    return id;
+}
+
 /* ---- Decoding ---- */
 
 typedef struct decoder {
@@ -76,43 +95,9 @@ typedef struct decoder {
     h5ck_hdf5_reader *reader;
     h5ck_hdf5_place place;
     const h5ck_dtype *dtype;
-    size_t rank, cache;
+    size_t rank;
     hsize_t shape[H5CK_MAX_RANK];
-    h5ck_hdf5_chunks *chunks; /* NULL where there are none; used under the lock only */
 } decoder;
-
-/* Opened through its link in its own group: only so can the chunk cache be set. */
-static hid_t open_dataset(const decoder *d)
-{
-    hid_t list = H5Pcreate(H5P_DATASET_ACCESS), dataset = -1;
-    hid_t group = H5Oopen_by_addr(d->reader->hdf5.id, d->place.parent);
-    if (list >= 0 && group >= 0 && H5Pset_chunk_cache(list, CACHE_SLOTS, d->cache, 1.0) >= 0)
-        dataset = H5Dopen2(group, d->place.link, list);
-    h5ck_hdf5_close(group);
-    h5ck_hdf5_close(list);
-    return dataset;
-}
-
-/* The dataset of a decoder, moved to the front of those open. */
-static hid_t dataset_of(const decoder *d)
-{
-    h5ck_hdf5_reader *r = d->reader;
-    size_t i = 0;
-    while (i + 1 < H5CK_HDF5_OPEN && r->open[i].owner && r->open[i].owner != &d->base)
-        i++;
-    if (r->open[i].owner != &d->base) {
-        if (r->open[i].owner)
-            drop(r, i);
-        if ((r->open[i].id = open_dataset(d)) < 0)
-            return -1;
-        r->open[i].owner = &d->base;
-    }
-    hid_t id = r->open[i].id;
-    memmove(&r->open[1], &r->open[0], i * sizeof r->open[0]);
-    r->open[0].owner = &d->base;
-    r->open[0].id = id;
-    return id;
-}
 
 /* Of the elements from `at` on, the largest block that is one hyperslab and has at most `left` elements. */
 static hsize_t block_at(const decoder *d, hsize_t at, hsize_t left, hsize_t *start, hsize_t *count)
@@ -186,18 +171,6 @@ static int read_bytes(const decoder *d, hid_t dataset, hid_t type, uint64_t offs
     return rc;
 }
 
-/* The chunks that hold bytes [offset, offset + n) of the elements. */
-static int check_chunks(const decoder *d, hid_t dataset, uint64_t offset, size_t n, h5ckpt_error **err)
-{
-    uint64_t row = d->dtype->size; /* bytes of one index of the first axis */
-    if (!d->chunks || n == 0)
-        return 0;
-    for (size_t i = 1; i < d->rank; i++)
-        row *= d->shape[i]; /* no overflow: all of the tensor's bytes have been counted */
-    uint64_t first = offset / row, last = (offset + n - 1) / row;
-    return h5ck_hdf5_chunks_check(d->chunks, dataset, first, last - first + 1, err);
-}
-
 /* The type to read as has the members' names of the file's, so it is asked of the dataset. */
 static int decode(const h5ck_decoder *self, uint64_t offset, void *buf, size_t n, h5ckpt_error **err)
 {
@@ -206,12 +179,11 @@ static int decode(const h5ck_decoder *self, uint64_t offset, void *buf, size_t n
     const h5ck_dtype *dtype = NULL;
     bool plain;
     h5ck_hdf5_enter(&guard);
-    hid_t dataset = dataset_of(d), type = dataset < 0 ? -1 : H5Dget_type(dataset), memory = -1;
+    hid_t dataset = h5ck_hdf5_reader_dataset(d->reader, &d->base, &d->place), memory = -1;
+    hid_t type = dataset < 0 ? -1 : H5Dget_type(dataset);
     int rc = type < 0 ? -1 : h5ck_hdf5_type_find(type, &dtype, &plain, &memory, err);
     if (rc == 0 && dtype != d->dtype)
         rc = h5ck_fail(err, H5CKPT_INVALID, "the type of the elements changed while they were read");
-    if (rc == 0)
-        rc = check_chunks(d, dataset, offset, n, err);
     if (rc < 0 || (rc == 0 && read_bytes(d, dataset, memory, offset, buf, n)))
         rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot decode the elements");
     h5ck_hdf5_close(memory);
@@ -223,21 +195,9 @@ static int decode(const h5ck_decoder *self, uint64_t offset, void *buf, size_t n
 
 /* ---- Making one ---- */
 
-/* One row of chunks, or what of it the cache may hold; never less than a chunk. */
-static size_t cache_size(const h5ck_hdf5_storage *s, size_t rank, const uint64_t *shape)
-{
-    uint64_t row = s->chunk_bytes;
-    for (size_t i = 1; i < rank && row < CACHE; i++)
-        if (s->chunk[i] && h5ck_ckd_mul(row, shape[i] / s->chunk[i] + (shape[i] % s->chunk[i] != 0), &row))
-            row = UINT64_MAX;
-    if (row > CACHE)
-        row = s->chunk_bytes > CACHE ? s->chunk_bytes : CACHE;
-    return (size_t)(row < MIB ? MIB : row);
-}
-
 int h5ck_hdf5_decoder_make(h5ckpt_state *state, h5ck_hdf5_reader *reader, const h5ck_hdf5_place *place,
-                           const h5ck_dtype *dtype, const h5ckpt_tensor_info *info, const h5ck_hdf5_storage *s,
-                           h5ck_extent *extent, h5ckpt_error **err)
+                           const h5ck_dtype *dtype, const h5ckpt_tensor_info *info, h5ck_extent *extent,
+                           h5ckpt_error **err)
 {
     decoder *d = h5ck_arena_zalloc(&state->arena, 1, sizeof *d);
     if (!d)
@@ -248,14 +208,7 @@ int h5ck_hdf5_decoder_make(h5ckpt_state *state, h5ck_hdf5_reader *reader, const 
     d->rank = info->rank;
     for (size_t i = 0; i < info->rank; i++)
         d->shape[i] = info->shape[i];
-    d->cache = cache_size(s, info->rank, info->shape);
-    if (s->layout == H5D_CHUNKED && !(d->chunks = h5ck_arena_memdup(&state->arena, &s->chunks, sizeof s->chunks)))
-        return h5ck_fail_nomem(err);
-    d->base = (h5ck_decoder){decode,
-                             s->filters                 ? "filtered chunks"
-                             : s->layout == H5D_CHUNKED ? "chunks"
-                                                        : "converted",
-                             s->layout == H5D_CHUNKED ? d->cache : MIB};
+    d->base = (h5ck_decoder){decode, "converted", SLAB};
     *extent = (h5ck_extent){.kind = H5CK_EXTENT_DECODER, .file = reader->file, .decoder = &d->base};
     reader->decoders++;
     return 0;

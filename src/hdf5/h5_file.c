@@ -17,6 +17,10 @@
  * keeps every gap in a list that it searches at each allocation: the square of the number of datasets (60 s for 30,000
  * small ones).
  *
+ * Elements that h5ckpt packs are written by h5ckpt, side by side; only where each chunk lies is libhdf5's to store. So
+ * the driver lets it allocate and write them once more, in place and in name only (h5ck_hdf5_file_place). The other way
+ * round, a chunk's offset is learned by letting libhdf5 read it, in name only (h5ck_hdf5_file_ask).
+ *
  * Addresses are offsets, and nothing of the driver is stored in the file. It is registered for one file at a time: no
  * global state.
  */
@@ -132,6 +136,8 @@ static haddr_t driver_alloc(H5FD_t *file, H5FD_mem_t type, hid_t list, hsize_t s
     }
     if (type != H5FD_MEM_DRAW)
         return alloc_meta(f, size);
+    if (f->ours->placed && size == f->ours->placed)
+        return f->ours->placed_at;
     haddr_t at = aligned(f->meta_end > f->end ? f->meta_end : f->end, ALIGNMENT);
     f->end = at + size;
     return at;
@@ -155,8 +161,12 @@ static herr_t driver_read(H5FD_t *file, H5FD_mem_t type, hid_t list, haddr_t add
 {
     driven_file *f = (driven_file *)file;
     size_t there = addr >= f->eof ? 0 : f->eof - addr < size ? (size_t)(f->eof - addr) : size;
-    (void)type;
     (void)list;
+    if (type == H5FD_MEM_DRAW && f->ours->asked && size == f->ours->asked) {
+        f->ours->asked = 0;
+        f->ours->answer = addr;
+        return 0;
+    }
     memset((unsigned char *)buf + there, 0, size - there);
     return h5ck_fs_pread(f->ours->fd, buf, there, addr, &f->ours->err) ? -1 : 0; /* the first error stays */
 }
@@ -164,9 +174,9 @@ static herr_t driver_read(H5FD_t *file, H5FD_mem_t type, hid_t list, haddr_t add
 static herr_t driver_write(H5FD_t *file, H5FD_mem_t type, hid_t list, haddr_t addr, size_t size, const void *buf)
 {
     driven_file *f = (driven_file *)file;
-    (void)type;
+    bool placed = type == H5FD_MEM_DRAW && f->ours->placed && size == f->ours->placed && addr == f->ours->placed_at;
     (void)list;
-    if (!f->ours->err)
+    if (!f->ours->err && !placed)
         h5ck_fs_pwrite(f->ours->fd, buf, size, addr, &f->ours->err);
     if (addr + size > f->eof)
         f->eof = addr + size;
@@ -309,6 +319,42 @@ int h5ck_hdf5_file_read(h5ck_hdf5_file *f, int fd, uint64_t size, h5ckpt_error *
     h5ck_hdf5_close(access);
     return rc;
 }
+
+/* ---- Elements that libhdf5 does not move ---- */
+
+void h5ck_hdf5_file_ask(h5ck_hdf5_file *f, uint64_t size)
+{
+    f->asked = size;
+}
+
+bool h5ck_hdf5_file_asked(h5ck_hdf5_file *f, uint64_t *offset)
+{
+    bool answered = f->asked == 0;
+    f->asked = 0;
+    *offset = f->answer;
+    return answered;
+}
+
+uint64_t h5ck_hdf5_file_end(const h5ck_hdf5_file *f)
+{
+    const driven_file *d = f->driven;
+    return aligned(d->meta_end > d->end ? d->meta_end : d->end, ALIGNMENT);
+}
+
+void h5ck_hdf5_file_reserve(h5ck_hdf5_file *f, uint64_t end)
+{
+    driven_file *d = f->driven;
+    if (end > d->end)
+        d->end = end;
+}
+
+void h5ck_hdf5_file_place(h5ck_hdf5_file *f, uint64_t offset, uint64_t size)
+{
+    f->placed_at = offset;
+    f->placed = size;
+}
+
+/* ---- How it went ---- */
 
 int h5ck_hdf5_file_told(h5ck_hdf5_file *f, int rc, h5ckpt_error **err)
 {
