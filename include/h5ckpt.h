@@ -251,6 +251,12 @@ typedef enum h5ckpt_digest {
     H5CKPT_DIGEST_NONE
 } h5ckpt_digest;
 
+typedef enum h5ckpt_compress {
+    H5CKPT_COMPRESS_NONE,
+    H5CKPT_COMPRESS_GZIP, /* every HDF5 library reads it */
+    H5CKPT_COMPRESS_ZSTD  /* HDF5's registered filter 32015: faster, and h5py needs hdf5plugin for it */
+} h5ckpt_compress;
+
 /* Where a conversion stands. Called from the calling thread only, a few times a second and once at the end.
  * A return other than 0 stops the conversion: H5CKPT_SYSTEM, and no target. */
 typedef int h5ckpt_progress_fn(void *user, uint64_t bytes_done, uint64_t bytes_total);
@@ -275,11 +281,13 @@ typedef struct h5ckpt_options {
     void *progress_user;
     h5ckpt_note_fn *note;
     void *note_user;
+    h5ckpt_compress compress; /* of tensors, in a target that can (HDF5); elsewhere H5CKPT_USAGE */
+    int compress_level;       /* gzip: 1 to 9, zstd: 1 to 22; 0: gzip 1, zstd 1 */
 } h5ckpt_options;
 
 #define H5CKPT_OPTIONS_INIT                                                                                            \
     {                                                                                                                  \
-        sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_DEFAULT, 0, 0, 0, 0                              \
+        sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_DEFAULT, 0, 0, 0, 0, H5CKPT_COMPRESS_NONE, 0     \
     }
 
 /* ---- Paddle's call and its twin --------------------------------------------------------------------------------- */
@@ -332,7 +340,8 @@ H5CKPT_API int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, con
 /* Sets a metadata string (copied). */
 H5CKPT_API int h5ckpt_state_set_metadata(h5ckpt_state *state, const char *key, const char *text, h5ckpt_error **err);
 
-/* Writes a state to a new target (options->to, ->schema, ->force, ->no_sync, ->jobs, ->digest, ->progress, ->note). The
+/* Writes a state to a new target (options->to, ->schema, ->force, ->no_sync, ->jobs, ->digest, ->compress,
+ * ->compress_level, ->progress, ->note). The
  * target appears whole, or not at all and an existing one stays as it was; when the call returns it is on disk unless
  * no_sync (should its folder's entry alone fail to reach the disk, the target stands and the error says so). An empty
  * folder makes room for a save directory without force. With force a folder is replaced only where it is a save

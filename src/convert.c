@@ -108,6 +108,27 @@ static int check_apart(const char *source, const char *target, h5ckpt_error **er
     return below ? h5ck_fail(err, H5CKPT_USAGE, "%s: the target is a folder that holds the source", target) : 0;
 }
 
+/* ---- How is it compressed? ---- */
+
+/* By h5ckpt_compress: libdeflate has levels up to 12, but HDF5's filter has no room for more than 9. */
+static const struct {
+    const char *name;
+    int most, usual;
+} compressions[] = {{"none", 0, 0}, {"gzip", 9, 1}, {"zstd", 22, 1}};
+
+static int check_compression(const h5ck_format *format, const h5ckpt_options *o, h5ckpt_error **err)
+{
+    if ((unsigned)o->compress >= sizeof compressions / sizeof *compressions)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a way to compress, found %d", (int)o->compress);
+    if (o->compress && !format->packs)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a target format that can be compressed, found %s",
+                         format->info.name);
+    if (o->compress_level < 0 || o->compress_level > compressions[o->compress].most)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a level from 1 to %d for %s, found %d",
+                         compressions[o->compress].most, compressions[o->compress].name, o->compress_level);
+    return 0;
+}
+
 /* ---- Writing ---- */
 
 /* Plans and moves to the stage. */
@@ -147,6 +168,8 @@ static int write_to(const h5ckpt_state *state, const char *target, const h5ck_fs
     if (rc == 0) {
         h5ck_plan plan = {
             .target = target, .stage = stage, .digest = digest_of(o), .schema = schema, .log = h5ck_options_log(o)};
+        plan.compress = o->compress;
+        plan.compress_level = o->compress_level ? o->compress_level : compressions[o->compress].usual;
         rc = build(&plan, state, format, o, err);
         h5ck_plan_free(&plan);
         if (rc == 0)
@@ -173,6 +196,8 @@ int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema 
         return h5ck_fail(err, H5CKPT_USAGE, "expected a digest that this build has, found %s",
                          o->digest == H5CKPT_DIGEST_SHA256 ? "SHA-256, which it was built without" : "none of them");
     rc = o->to ? h5ck_format_by_name(o->to, &format, err) : h5ck_format_of_target(target, &format, err);
+    if (rc == 0)
+        rc = check_compression(format, o, err);
     if (rc == 0)
         rc = check_target(target, format, o, &seen, err);
     if (rc == 0)

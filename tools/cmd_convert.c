@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Dies of the signal that stopped the conversion, as a shell expects. */
 static int stopped(int signal_number, h5ckpt_error *err)
@@ -34,6 +35,25 @@ static int convert(cli_source *s, const char *from, const char *to)
     return cli_fail(rc, err);
 }
 
+/* gzip, gzip:N, zstd, zstd:N. The library checks the range of N. */
+static bool read_compression(const char *text, h5ckpt_options *o)
+{
+    static const char *const names[] = {"gzip", "zstd"};
+    static const h5ckpt_compress ids[] = {H5CKPT_COMPRESS_GZIP, H5CKPT_COMPRESS_ZSTD};
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = strlen(names[i]);
+        const char *level = text + n + 1;
+        if (strncmp(text, names[i], n) != 0 || (text[n] != 0 && text[n] != ':'))
+            continue;
+        o->compress = ids[i];
+        if (text[n] == 0)
+            return true;
+        o->compress_level = atoi(level);
+        return strspn(level, "0123456789") == strlen(level) && strlen(level) <= 2 && o->compress_level > 0;
+    }
+    return false;
+}
+
 int cmd_convert(const cli_verb *self, int argc, char **argv)
 {
     static const char *const digests[] = {"xxh3", "sha256", "none", NULL};
@@ -41,6 +61,7 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
     cli_source s = CLI_SOURCE_INIT;
     cli_operands paths;
     int code = H5CKPT_OK, digest = 0;
+    const char *compress = NULL;
     long jobs = 0;
     const cli_option options[] = {
         {.name = "to",
@@ -67,13 +88,24 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
          .kind = CLI_CHOICE,
          .to = &digest,
          .choices = digests},
+        {.name = "compress",
+         .argument = "gzip[:N]|zstd[:N]",
+         .help = "compress an HDF5 DST; N is the level, gzip 1 to 9, zstd 1 to 22, by default 1",
+         .kind = CLI_STRING,
+         .to = &compress},
         {.name = "no-sync", .help = "do not wait until DST is on disk", .kind = CLI_FLAG, .to = &s.options.no_sync},
         CLI_SOURCE_OPTIONS(s),
         {.name = NULL}};
     if (cli_parse(self, options, argc, argv, &paths, &code)) {
         s.options.jobs = (int)jobs;
         s.options.digest = digest_ids[digest];
-        code = convert(&s, paths.at[0], paths.at[1]);
+        if (compress && !read_compression(compress, &s.options)) {
+            term_complain("convert: --compress: expected gzip, gzip:N (1 to 9), zstd or zstd:N (1 to 22), found '%s'",
+                          compress);
+            code = H5CKPT_USAGE;
+        } else {
+            code = convert(&s, paths.at[0], paths.at[1]);
+        }
     }
     cli_source_free(&s);
     return code;

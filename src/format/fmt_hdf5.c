@@ -125,6 +125,7 @@ const h5ck_format h5ck_fmt_hdf5 = {
              .holds_decays = 1,
              .holds_optimizer_state = 1,
              .holds_metadata = 1},
+    .packs = true,
     .suffixes = suffixes,
     .probe = probe,
     .read = h5ck_fmt_hdf5_read,

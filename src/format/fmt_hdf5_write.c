@@ -3,10 +3,11 @@
  *
  * First libhdf5 makes the file with all attributes and all datasets, allocated but empty, and tells where each one's
  * elements lie: the plan. The mover fills them in. Then libhdf5 opens the file once more and adds the digests, which
- * only the move could tell.
+ * only the move could tell. Where datasets are compressed the file stays open in between (fmt_hdf5_pack.c).
  */
 #include "base/fs.h"
 #include "format/fmt_hdf5.h"
+#include "format/fmt_hdf5_pack.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,8 +23,15 @@ typedef struct writer {
     hid_t file, dataset_list, group_list, link_list;
     hid_t types[DTYPES]; /* by dtype; 0 for those not needed yet */
     size_t file_index;
-    haddr_t *addresses; /* by move: of the datasets' headers, for finish() */
+    haddr_t *addresses;         /* by move: of the datasets' headers, for finish() */
+    h5ck_fmt_hdf5_packs *packs; /* NULL: nothing is compressed */
 } writer;
+
+/* What finish() and discard() need: the plan's `user`. */
+typedef struct unfinished {
+    haddr_t *addresses;
+    h5ck_fmt_hdf5_packs *packs;
+} unfinished;
 
 static hid_t type_of(writer *w, h5ckpt_dtype dtype)
 {
@@ -69,15 +77,18 @@ static int put_dataset_attrs(writer *w, hid_t dataset, const h5ckpt_tensor *t, c
 }
 
 /* Where the elements go, and where the header is, for the digest. */
-static int plan_move(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link)
+static int plan_move(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link,
+                     h5ck_fmt_hdf5_packed *packed)
 {
     H5L_info_t info;
-    haddr_t at = H5Dget_offset(dataset);
+    haddr_t at = packed ? 0 : H5Dget_offset(dataset);
     if (t->info.nbytes == 0)
         return 0;
     if (at == HADDR_UNDEF || H5Lget_info(group, link, &info, H5P_DEFAULT) < 0)
         return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
     w->addresses[w->plan->move_count] = info.u.address;
+    if (packed)
+        return h5ck_fmt_hdf5_pack_move(packed, w->plan, t, w->file_index, info.u.address, w->err);
     return h5ck_plan_add_move(w->plan, t, w->file_index, at, w->err);
 }
 
@@ -85,15 +96,21 @@ static int make_dataset(writer *w, hid_t group, const h5ckpt_tensor *t, const h5
                         size_t position)
 {
     hsize_t dims[H5CK_MAX_RANK];
+    h5ck_fmt_hdf5_packed *packed = NULL;
+    hid_t list = -1;
+    int rc = w->packs ? h5ck_fmt_hdf5_pack(w->packs, w->plan, t, w->dataset_list, &packed, &list, w->err) : 0;
+    if (rc)
+        return h5ck_err_where(w->err, rc, NULL, t->info.name);
     for (size_t i = 0; i < t->info.rank; i++)
         dims[i] = t->info.shape[i];
     hid_t space = t->info.rank ? H5Screate_simple((int)t->info.rank, dims, NULL) : H5Screate(H5S_SCALAR);
-    hid_t dataset =
-        H5Dcreate2(group, leaf->leaf, type_of(w, t->info.dtype), space, w->link_list, w->dataset_list, H5P_DEFAULT);
-    int rc = dataset < 0 ? h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot create a dataset")
-                         : put_dataset_attrs(w, dataset, t, leaf, reordered, position);
+    hid_t dataset = H5Dcreate2(group, leaf->leaf, type_of(w, t->info.dtype), space, w->link_list,
+                               packed ? list : w->dataset_list, H5P_DEFAULT);
+    rc = dataset < 0 ? h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot create a dataset")
+                     : put_dataset_attrs(w, dataset, t, leaf, reordered, position);
     if (rc == 0)
-        rc = plan_move(w, group, dataset, t, leaf->leaf);
+        rc = plan_move(w, group, dataset, t, leaf->leaf, packed);
+    h5ck_hdf5_close(list);
     h5ck_hdf5_close(dataset);
     h5ck_hdf5_close(space);
     return rc ? h5ck_err_where(w->err, rc, NULL, t->info.name) : 0;
@@ -256,7 +273,7 @@ static int make_skeleton(writer *w, const h5ckpt_state *state)
 
 static int put_digests(h5ck_plan *plan, hid_t file, h5ckpt_error **err)
 {
-    const haddr_t *addresses = plan->user;
+    const haddr_t *addresses = ((const unfinished *)plan->user)->addresses;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < plan->move_count; i++) {
         if (!*plan->moves[i].digest)
@@ -271,11 +288,26 @@ static int put_digests(h5ck_plan *plan, hid_t file, h5ckpt_error **err)
     return rc;
 }
 
+static int finish_packed(h5ck_plan *plan, h5ck_fmt_hdf5_packs *packs, h5ckpt_error **err)
+{
+    h5ck_hdf5_guard guard;
+    h5ck_hdf5_enter(&guard);
+    int rc = h5ck_fmt_hdf5_packs_finish(packs, err);
+    if (rc == 0)
+        rc = put_digests(plan, packs->file.id, err);
+    rc = h5ck_hdf5_file_close(&packs->file, rc, err);
+    h5ck_hdf5_leave(&guard);
+    return rc;
+}
+
 static int finish(h5ck_plan *plan, h5ckpt_error **err)
 {
+    const unfinished *u = plan->user;
     h5ck_hdf5_guard guard;
     h5ck_hdf5_file file;
     bool any = false;
+    if (u->packs)
+        return finish_packed(plan, u->packs, err);
     for (size_t i = 0; i < plan->move_count; i++)
         any |= *plan->moves[i].digest != 0;
     if (!any)
@@ -289,29 +321,50 @@ static int finish(h5ck_plan *plan, h5ckpt_error **err)
     return rc;
 }
 
+/* The file of a move that failed. */
+static void discard(h5ck_plan *plan)
+{
+    const unfinished *u = plan->user;
+    h5ck_hdf5_guard guard;
+    if (!u || !u->packs || u->packs->file.fd < 0)
+        return;
+    h5ck_hdf5_enter(&guard);
+    h5ck_hdf5_file_close(&u->packs->file, 0, NULL);
+    h5ck_hdf5_leave(&guard);
+}
+
 int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error **err)
 {
     writer w = {.plan = plan, .schema = plan->schema, .err = err, .file = -1};
     const h5ck_plan_file file = {.exists = true};
     size_t tensors = state->parameters.dict.count + state->optimizer_state.dict.count;
-    h5ck_hdf5_file target;
+    h5ck_hdf5_file own, *target = &own;
     h5ck_hdf5_guard guard;
     h5ck_fs_stat st;
     plan->is_dir = false;
+    unfinished *u = h5ck_arena_zalloc(&plan->arena, 1, sizeof *u);
     w.addresses = h5ck_arena_zalloc(&plan->arena, tensors, sizeof *w.addresses);
-    if (!w.addresses)
+    w.packs = plan->compress ? h5ck_fmt_hdf5_packs_new(plan) : NULL;
+    if (!u || !w.addresses || (plan->compress && !w.packs))
         return h5ck_fail_nomem(err);
-    plan->user = w.addresses;
+    if (w.packs)
+        target = &w.packs->file;
+    *u = (unfinished){w.addresses, w.packs};
+    plan->user = u;
     plan->finish = finish;
+    plan->discard = discard;
     int rc = h5ck_plan_add_file(plan, &file, &w.file_index, err);
     if (rc)
         return rc;
     h5ck_hdf5_enter(&guard);
-    rc = h5ck_hdf5_file_create(&target, plan->stage, tensors, err);
-    w.file = target.id;
+    rc = h5ck_hdf5_file_create(target, plan->stage, tensors, err);
+    w.file = target->id;
     if (rc == 0)
         rc = make_skeleton(&w, state);
-    rc = h5ck_hdf5_file_close(&target, rc, err);
+    if (w.packs && rc == 0)
+        h5ck_fmt_hdf5_packs_start(w.packs, plan); /* it stays open */
+    else
+        rc = h5ck_hdf5_file_close(target, rc, err);
     h5ck_hdf5_leave(&guard);
     if (rc == 0)
         rc = h5ck_fs_status(plan->stage, &st, err);

@@ -24,6 +24,7 @@ typedef struct h5ck_probe {
 typedef struct h5ck_format {
     h5ckpt_format_info info;
     bool is_dir;                 /* a folder, not a file */
+    bool packs;                  /* its plan() heeds plan->compress */
     const char *const *suffixes; /* ends of file names, NULL-terminated; "" stands for no suffix */
     /* True where the content is this format's. */
     bool (*probe)(const h5ck_probe *probe);

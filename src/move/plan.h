@@ -43,9 +43,11 @@ typedef struct h5ck_plan_move {
 
 typedef struct h5ck_plan {
     h5ck_arena arena;
-    const char *target;   /* the final path, for messages */
-    const char *stage;    /* where it is built: a sibling of the target; set by the caller of plan() */
-    h5ckpt_digest digest; /* what the format will store; H5CKPT_DIGEST_NONE where it stores none */
+    const char *target;       /* the final path, for messages */
+    const char *stage;        /* where it is built: a sibling of the target; set by the caller of plan() */
+    h5ckpt_digest digest;     /* what the format will store; H5CKPT_DIGEST_NONE where it stores none */
+    h5ckpt_compress compress; /* how; the format can (h5ck_format's `packs`) */
+    int compress_level;
     const struct h5ck_schema *schema;
     h5ck_log log; /* for what the format cannot hold */
     bool is_dir;

@@ -1,0 +1,245 @@
+/*
+ * fmt_hdf5_pack.c - compressed datasets: chunks, shuffled (elements of more than one byte) and then deflated or packed
+ * by Zstandard.
+ *
+ * A chunk is one range of the tensor's elements, so that it is read and written in one piece: its shape is (1, .., 1, k,
+ * whole, .., whole), with k such that it has at most 1 MiB. Where the axis of k is not the first, k must divide it: all
+ * chunks but the last are to hold as many elements. HDF5 wants the last one whole, too; it is padded by zeros.
+ *
+ * The mover's threads pack chunks and write them, each where the file ends by then; nobody waits. libhdf5 hears of them
+ * only after the move, dataset by dataset, in order: it allocates each where it already is (h5_file.c), and stores its
+ * place and size in the dataset's index.
+ *
+ * What stays as it is: tensors under 32 KiB, for the index of a chunked dataset takes 2 to 3 KiB, which is what such a
+ * tensor of weights shrinks by; those whose rows are longer than a chunk and have no part from 64 KiB on that divides
+ * them.
+ */
+#include "format/fmt_hdf5_pack.h"
+#include "base/fs.h"
+#include "hdf5/h5_filter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FROM = 32 << 10, LEAST = 64 << 10 };
+
+/* A chunk in the file. */
+typedef struct chunk {
+    uint64_t at;
+    uint32_t size, skipped;
+} chunk;
+
+struct h5ck_fmt_hdf5_packed {
+    h5ck_packer base; /* first: the two have one address */
+    h5ck_fmt_hdf5_packs *all;
+    h5ck_fmt_hdf5_packed *next;
+    const char *name;
+    h5ck_hdf5_filters filters;
+    size_t rank;
+    hsize_t shape[H5CK_MAX_RANK], chunk[H5CK_MAX_RANK];
+    haddr_t address;
+    uint64_t count;
+    chunk *chunks;
+};
+
+/* ---- The chunks' shape ---- */
+
+/* The largest k up to `most` that divides n, but not under `least`; 0 for none. */
+static uint64_t divisor(uint64_t n, uint64_t most, uint64_t least)
+{
+    for (uint64_t k = most; k >= least && k > 0; k--)
+        if (n % k == 0)
+            return k;
+    return 0;
+}
+
+static bool choose_chunk(const h5ckpt_tensor_info *info, h5ck_fmt_hdf5_packed *p)
+{
+    uint64_t tail = h5ckpt_dtype_size(info->dtype); /* bytes of one index of the axis */
+    size_t axis = info->rank;
+    if (info->nbytes < FROM || info->rank == 0)
+        return false;
+    for (size_t i = 0; i < info->rank; i++) {
+        p->shape[i] = info->shape[i];
+        p->chunk[i] = 1;
+    }
+    while (axis > 0 && tail * info->shape[axis - 1] <= H5CK_COPY_SLAB) /* no overflow: nbytes are counted */
+        tail *= p->chunk[axis - 1] = info->shape[axis - 1], axis--;
+    if (axis > 0) {
+        uint64_t n = info->shape[--axis], most = H5CK_COPY_SLAB / tail;
+        uint64_t count = (n + most - 1) / most;
+        p->chunk[axis] = axis ? divisor(n, most, (LEAST + tail - 1) / tail) : (n + count - 1) / count;
+        tail *= p->chunk[axis];
+    }
+    p->rank = info->rank;
+    p->base.piece = (size_t)tail;
+    p->count = tail ? (info->nbytes + tail - 1) / tail : 0;
+    return tail != 0;
+}
+
+/* The first element of chunk `index`. */
+static void chunk_start(const h5ck_fmt_hdf5_packed *p, uint64_t index, hsize_t *start)
+{
+    for (size_t i = p->rank; i-- > 0;) {
+        uint64_t grid = (p->shape[i] + p->chunk[i] - 1) / p->chunk[i];
+        start[i] = index % grid * p->chunk[i];
+        index /= grid;
+    }
+}
+
+/* ---- A dataset ---- */
+
+static void choose_filters(const h5ck_plan *plan, const h5ckpt_tensor_info *info, h5ck_hdf5_filters *f)
+{
+    size_t size = h5ckpt_dtype_size(info->dtype);
+    *f = (h5ck_hdf5_filters){.count = 0};
+    if (size > 1) {
+        f->at[f->count].id = H5Z_FILTER_SHUFFLE;
+        f->at[f->count++].value = (unsigned)size;
+    }
+    f->at[f->count].id = plan->compress == H5CKPT_COMPRESS_ZSTD ? H5CK_HDF5_ZSTD : H5Z_FILTER_DEFLATE;
+    f->at[f->count++].value = (unsigned)plan->compress_level;
+}
+
+/* Zstandard need not be known to libhdf5 for this: it is an optional filter to it, which it passes over when asked what
+ * it may do. No reader passes over it. */
+static hid_t make_list(const h5ck_fmt_hdf5_packed *p, hid_t from)
+{
+    hid_t list = H5Pcopy(from);
+    bool ok = list >= 0 && H5Pset_chunk(list, (int)p->rank, p->chunk) >= 0 &&
+              H5Pset_alloc_time(list, H5D_ALLOC_TIME_INCR) >= 0;
+    for (size_t i = 0; ok && i < p->filters.count; i++) {
+        unsigned value = p->filters.at[i].value;
+        switch (p->filters.at[i].id) {
+        case H5Z_FILTER_SHUFFLE:
+            ok = H5Pset_shuffle(list) >= 0;
+            break;
+        case H5Z_FILTER_DEFLATE:
+            ok = H5Pset_deflate(list, value) >= 0;
+            break;
+        default:
+            ok = H5Pset_filter(list, H5CK_HDF5_ZSTD, H5Z_FLAG_OPTIONAL, 1, &value) >= 0;
+        }
+    }
+    if (ok)
+        return list;
+    h5ck_hdf5_close(list);
+    return -1;
+}
+
+static int put(const h5ck_packer *self, uint64_t index, const void *data, size_t n, void **scratch, h5ckpt_error **err);
+
+int h5ck_fmt_hdf5_pack(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan, const h5ckpt_tensor *t, hid_t list,
+                       h5ck_fmt_hdf5_packed **packed, hid_t *own, h5ckpt_error **err)
+{
+    h5ck_fmt_hdf5_packed p = {.base = {.put = put}, .all = packs, .name = t->info.name};
+    *packed = NULL;
+    *own = -1;
+    if (!choose_chunk(&t->info, &p))
+        return 0;
+    choose_filters(plan, &t->info, &p.filters);
+    p.chunks = h5ck_arena_zalloc(&plan->arena, (size_t)p.count, sizeof *p.chunks);
+    if (!p.chunks || !(*packed = h5ck_arena_memdup(&plan->arena, &p, sizeof p)))
+        return h5ck_fail_nomem(err);
+    *own = make_list(&p, list);
+    return *own < 0 ? h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot make a list for compressed datasets") : 0;
+}
+
+int h5ck_fmt_hdf5_pack_move(h5ck_fmt_hdf5_packed *p, h5ck_plan *plan, const h5ckpt_tensor *t, size_t file,
+                            haddr_t address, h5ckpt_error **err)
+{
+    int rc = h5ck_plan_add_move(plan, t, file, 0, err);
+    if (rc)
+        return rc;
+    plan->moves[plan->move_count - 1].packer = &p->base;
+    p->address = address;
+    *(p->all->last ? &p->all->last->next : &p->all->first) = p;
+    p->all->last = p;
+    return 0;
+}
+
+/* ---- While the mover moves ---- */
+
+static void free_tools(void *scratch)
+{
+    h5ck_hdf5_tools_free(scratch);
+}
+
+static int pack_and_write(h5ck_hdf5_tools *tools, const h5ck_fmt_hdf5_packed *p, uint64_t index,
+                          const unsigned char *data, h5ckpt_error **err)
+{
+    const unsigned char *packed;
+    size_t size;
+    chunk *c = &p->chunks[index];
+    int rc = h5ck_hdf5_pack(tools, &p->filters, data, p->base.piece, &packed, &size, &c->skipped, err);
+    if (rc)
+        return rc;
+    c->size = (uint32_t)size; /* at most a piece */
+    c->at = atomic_fetch_add(&p->all->next, size);
+    return h5ck_fs_pwrite(p->all->file.fd, packed, size, c->at, err);
+}
+
+static int put(const h5ck_packer *self, uint64_t index, const void *data, size_t n, void **scratch, h5ckpt_error **err)
+{
+    const h5ck_fmt_hdf5_packed *p = (const h5ck_fmt_hdf5_packed *)self;
+    unsigned char *padded = NULL;
+    if (!*scratch && !(*scratch = h5ck_hdf5_tools_new()))
+        return h5ck_fail_nomem(err);
+    if (n < self->piece) {
+        if (!(padded = calloc(1, self->piece)))
+            return h5ck_fail_nomem(err);
+        memcpy(padded, data, n);
+    }
+    int rc = pack_and_write(*scratch, p, index, padded ? padded : data, err);
+    free(padded);
+    return rc;
+}
+
+/* ---- Before and after ---- */
+
+h5ck_fmt_hdf5_packs *h5ck_fmt_hdf5_packs_new(h5ck_plan *plan)
+{
+    h5ck_fmt_hdf5_packs *packs = h5ck_arena_zalloc(&plan->arena, 1, sizeof *packs);
+    if (packs)
+        packs->file = (h5ck_hdf5_file){.fd = -1, .id = -1, .driver = -1};
+    return packs;
+}
+
+void h5ck_fmt_hdf5_packs_start(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan)
+{
+    atomic_init(&packs->next, h5ck_hdf5_file_end(&packs->file));
+    plan->free_scratch = free_tools;
+}
+
+/* libhdf5 wants bytes to write, and its driver does not look at them. */
+static int tell_chunks(h5ck_fmt_hdf5_packed *p, hid_t dataset, const void *bytes, h5ckpt_error **err)
+{
+    hsize_t start[H5CK_MAX_RANK];
+    for (uint64_t i = 0; i < p->count; i++) {
+        const chunk *c = &p->chunks[i];
+        chunk_start(p, i, start);
+        h5ck_hdf5_file_place(&p->all->file, c->at, c->size);
+        herr_t told = H5Dwrite_chunk(dataset, H5P_DEFAULT, c->skipped, start, c->size, bytes);
+        h5ck_hdf5_file_place(&p->all->file, 0, 0);
+        if (told < 0)
+            return h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot store where a chunk is");
+    }
+    return 0;
+}
+
+int h5ck_fmt_hdf5_packs_finish(h5ck_fmt_hdf5_packs *packs, h5ckpt_error **err)
+{
+    void *bytes = calloc(1, H5CK_COPY_SLAB);
+    int rc = bytes ? 0 : h5ck_fail_nomem(err);
+    h5ck_hdf5_file_reserve(&packs->file, atomic_load(&packs->next));
+    for (h5ck_fmt_hdf5_packed *p = packs->first; rc == 0 && p; p = p->next) {
+        hid_t dataset = H5Oopen_by_addr(packs->file.id, p->address);
+        rc = dataset < 0 ? h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot open a new dataset again")
+                         : tell_chunks(p, dataset, bytes, err);
+        h5ck_hdf5_close(dataset);
+        if (rc)
+            h5ck_err_where(err, rc, NULL, p->name);
+    }
+    free(bytes);
+    return rc;
+}

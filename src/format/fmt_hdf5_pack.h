@@ -1,0 +1,32 @@
+/* fmt_hdf5_pack - the packed datasets of a file being written: for fmt_hdf5_write.c. */
+#ifndef H5CK_FORMAT_FMT_HDF5_PACK_H
+#define H5CK_FORMAT_FMT_HDF5_PACK_H
+
+#include "format/fmt_hdf5.h"
+
+typedef struct h5ck_fmt_hdf5_packed h5ck_fmt_hdf5_packed; /* one dataset */
+
+/* All of them. It keeps libhdf5's file open until the chunks are known. */
+typedef struct h5ck_fmt_hdf5_packs {
+    h5ck_hdf5_file file;
+    atomic_ullong next; /* where the next chunk goes */
+    h5ck_fmt_hdf5_packed *first, *last;
+} h5ck_fmt_hdf5_packs;
+
+/* In the plan's arena; the caller opens and closes ->file. */
+h5ck_fmt_hdf5_packs *h5ck_fmt_hdf5_packs_new(h5ck_plan *plan);
+
+/* How a tensor is packed; *packed is NULL where it better stays as it is. `list` is how other datasets are made. *own is
+ * the list for this one, which the caller closes. */
+int h5ck_fmt_hdf5_pack(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan, const h5ckpt_tensor *tensor, hid_t list,
+                       h5ck_fmt_hdf5_packed **packed, hid_t *own, h5ckpt_error **err);
+
+/* Plans the move of a dataset whose header is at `address`. */
+int h5ck_fmt_hdf5_pack_move(h5ck_fmt_hdf5_packed *packed, h5ck_plan *plan, const h5ckpt_tensor *tensor, size_t file,
+                            haddr_t address, h5ckpt_error **err);
+
+/* All datasets are made: from here on the mover packs. And after it: tells libhdf5 where the chunks are. */
+void h5ck_fmt_hdf5_packs_start(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan);
+int h5ck_fmt_hdf5_packs_finish(h5ck_fmt_hdf5_packs *packs, h5ckpt_error **err);
+
+#endif
