@@ -6,9 +6,11 @@
  * whole, .., whole), with k such that it has at most 1 MiB. Where the axis of k is not the first, k must divide it: all
  * chunks but the last are to hold as many elements. HDF5 wants the last one whole, too; it is padded by zeros.
  *
- * The mover's threads pack chunks and write them, each where the file ends by then; nobody waits. libhdf5 hears of them
- * only after the move, dataset by dataset, in order: it allocates each where it already is (h5_file.c), and stores its
- * place and size in the dataset's index.
+ * The mover's threads pack chunks, and write them side by side. A chunk's place is behind the one whose turn was before
+ * it, in the order in which the mover begins them (plan.h); so the same input gives the same bytes whatever the number
+ * of threads, and the chunk under way whose turn is first never waits. libhdf5 hears of them only after the move,
+ * dataset by dataset: it allocates each chunk where it already is (h5_file.c), and stores its place and size in the
+ * dataset's index.
  *
  * What stays as it is: tensors under 32 KiB, for the index of a chunked dataset takes 2 to 3 KiB, which is what such a
  * tensor of weights shrinks by; those whose rows are longer than a chunk and have no part from 64 KiB on that divides
@@ -20,6 +22,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { FROM = 32 << 10, LEAST = 64 << 10 };
 
@@ -38,7 +41,9 @@ struct h5ck_fmt_hdf5_packed {
     size_t rank;
     hsize_t shape[H5CK_MAX_RANK], chunk[H5CK_MAX_RANK];
     haddr_t address;
+    uint64_t nbytes;
     uint64_t count;
+    uint64_t first_turn; /* of its chunks, which have one after another */
     chunk *chunks;
 };
 
@@ -132,7 +137,7 @@ static int put(const h5ck_packer *self, uint64_t index, const void *data, size_t
 int h5ck_fmt_hdf5_pack(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan, const h5ckpt_tensor *t, hid_t list,
                        h5ck_fmt_hdf5_packed **packed, hid_t *own, h5ckpt_error **err)
 {
-    h5ck_fmt_hdf5_packed p = {.base = {.put = put}, .all = packs, .name = t->info.name};
+    h5ck_fmt_hdf5_packed p = {.base = {.put = put}, .all = packs, .name = t->info.name, .nbytes = t->info.nbytes};
     *packed = NULL;
     *own = -1;
     if (!choose_chunk(&t->info, &p))
@@ -155,6 +160,7 @@ int h5ck_fmt_hdf5_pack_move(h5ck_fmt_hdf5_packed *p, h5ck_plan *plan, const h5ck
     p->address = address;
     *(p->all->last ? &p->all->last->next : &p->all->first) = p;
     p->all->last = p;
+    p->all->count++;
     return 0;
 }
 
@@ -163,6 +169,31 @@ int h5ck_fmt_hdf5_pack_move(h5ck_fmt_hdf5_packed *p, h5ck_plan *plan, const h5ck
 static void free_tools(void *scratch)
 {
     h5ck_hdf5_tools_free(scratch);
+}
+
+/* Waits for its turn, and takes the room behind the chunk before. Looks up now and then, for what failed elsewhere does
+ * not wake it. */
+static int place(h5ck_fmt_hdf5_packs *all, uint64_t turn, chunk *c, h5ckpt_error **err)
+{
+    enum { LOOK_UP_NS = 50000000 };
+    pthread_mutex_lock(&all->lock);
+    while (all->turn != turn && !atomic_load(&all->plan->stopped)) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += LOOK_UP_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&all->moved_on, &all->lock, &until);
+    }
+    bool ours = all->turn == turn;
+    if (ours) {
+        c->at = all->next;
+        all->next += c->size;
+        all->turn++;
+        pthread_cond_broadcast(&all->moved_on);
+    }
+    pthread_mutex_unlock(&all->lock);
+    return ours ? 0 : h5ck_fail(err, H5CKPT_SYSTEM, "stopped");
 }
 
 static int pack_and_write(h5ck_hdf5_tools *tools, const h5ck_fmt_hdf5_packed *p, uint64_t index,
@@ -175,8 +206,8 @@ static int pack_and_write(h5ck_hdf5_tools *tools, const h5ck_fmt_hdf5_packed *p,
     if (rc)
         return rc;
     c->size = (uint32_t)size; /* at most a piece */
-    c->at = atomic_fetch_add(&p->all->next, size);
-    return h5ck_fs_pwrite(p->all->file.fd, packed, size, c->at, err);
+    rc = place(p->all, p->first_turn + index, c, err);
+    return rc ? rc : h5ck_fs_pwrite(p->all->file.fd, packed, size, c->at, err);
 }
 
 static int put(const h5ck_packer *self, uint64_t index, const void *data, size_t n, void **scratch, h5ckpt_error **err)
@@ -205,10 +236,47 @@ h5ck_fmt_hdf5_packs *h5ck_fmt_hdf5_packs_new(h5ck_plan *plan)
     return packs;
 }
 
-void h5ck_fmt_hdf5_packs_start(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan)
+/* As the mover begins moves. Until then `first_turn` is the place among them. */
+static int by_turn(const void *a, const void *b)
 {
-    atomic_init(&packs->next, h5ck_hdf5_file_end(&packs->file));
+    const h5ck_fmt_hdf5_packed *x = *(h5ck_fmt_hdf5_packed *const *)a, *y = *(h5ck_fmt_hdf5_packed *const *)b;
+    if (x->nbytes != y->nbytes)
+        return x->nbytes < y->nbytes ? 1 : -1;
+    return x->first_turn < y->first_turn ? -1 : x->first_turn > y->first_turn;
+}
+
+int h5ck_fmt_hdf5_packs_start(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan, h5ckpt_error **err)
+{
+    h5ck_fmt_hdf5_packed **sorted = calloc(packs->count + 1, sizeof *sorted);
+    size_t n = 0;
+    uint64_t turn = 0;
+    if (!sorted)
+        return h5ck_fail_nomem(err);
+    for (h5ck_fmt_hdf5_packed *p = packs->first; p; p = p->next) {
+        p->first_turn = n;
+        sorted[n++] = p;
+    }
+    qsort(sorted, n, sizeof *sorted, by_turn);
+    for (size_t i = 0; i < n; i++) {
+        sorted[i]->first_turn = turn;
+        turn += sorted[i]->count;
+    }
+    free(sorted);
+    pthread_mutex_init(&packs->lock, NULL);
+    pthread_cond_init(&packs->moved_on, NULL);
+    packs->started = true;
+    packs->plan = plan;
+    packs->next = h5ck_hdf5_file_end(&packs->file);
     plan->free_scratch = free_tools;
+    return 0;
+}
+
+void h5ck_fmt_hdf5_packs_end(h5ck_fmt_hdf5_packs *packs)
+{
+    if (!packs->started)
+        return;
+    pthread_cond_destroy(&packs->moved_on);
+    pthread_mutex_destroy(&packs->lock);
 }
 
 /* libhdf5 wants bytes to write, and its driver does not look at them. */
@@ -231,7 +299,7 @@ int h5ck_fmt_hdf5_packs_finish(h5ck_fmt_hdf5_packs *packs, h5ckpt_error **err)
 {
     void *bytes = calloc(1, H5CK_COPY_SLAB);
     int rc = bytes ? 0 : h5ck_fail_nomem(err);
-    h5ck_hdf5_file_reserve(&packs->file, atomic_load(&packs->next));
+    h5ck_hdf5_file_reserve(&packs->file, packs->next);
     for (h5ck_fmt_hdf5_packed *p = packs->first; rc == 0 && p; p = p->next) {
         hid_t dataset = H5Oopen_by_addr(packs->file.id, p->address);
         rc = dataset < 0 ? h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot open a new dataset again")

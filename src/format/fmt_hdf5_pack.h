@@ -4,13 +4,20 @@
 
 #include "format/fmt_hdf5.h"
 
+#include <pthread.h>
+
 typedef struct h5ck_fmt_hdf5_packed h5ck_fmt_hdf5_packed; /* one dataset */
 
 /* All of them. It keeps libhdf5's file open until the chunks are known. */
 typedef struct h5ck_fmt_hdf5_packs {
     h5ck_hdf5_file file;
-    atomic_ullong next; /* where the next chunk goes */
+    const h5ck_plan *plan;
     h5ck_fmt_hdf5_packed *first, *last;
+    size_t count;
+    pthread_mutex_t lock;
+    pthread_cond_t moved_on;
+    uint64_t turn, next; /* under the lock: whose chunk is placed next, and where */
+    bool started;
 } h5ck_fmt_hdf5_packs;
 
 /* In the plan's arena; the caller opens and closes ->file. */
@@ -25,8 +32,10 @@ int h5ck_fmt_hdf5_pack(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan, const h5ckpt
 int h5ck_fmt_hdf5_pack_move(h5ck_fmt_hdf5_packed *packed, h5ck_plan *plan, const h5ckpt_tensor *tensor, size_t file,
                             haddr_t address, h5ckpt_error **err);
 
-/* All datasets are made: from here on the mover packs. And after it: tells libhdf5 where the chunks are. */
-void h5ck_fmt_hdf5_packs_start(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan);
+/* All datasets are made: from here on the mover packs. And after it: tells libhdf5 where the chunks are. Last, in any
+ * case: frees what the arena does not. */
+int h5ck_fmt_hdf5_packs_start(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan, h5ckpt_error **err);
 int h5ck_fmt_hdf5_packs_finish(h5ck_fmt_hdf5_packs *packs, h5ckpt_error **err);
+void h5ck_fmt_hdf5_packs_end(h5ck_fmt_hdf5_packs *packs);
 
 #endif

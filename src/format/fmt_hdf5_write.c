@@ -321,16 +321,19 @@ static int finish(h5ck_plan *plan, h5ckpt_error **err)
     return rc;
 }
 
-/* The file of a move that failed. */
+/* Also the file of a move that failed. */
 static void discard(h5ck_plan *plan)
 {
     const unfinished *u = plan->user;
     h5ck_hdf5_guard guard;
-    if (!u || !u->packs || u->packs->file.fd < 0)
+    if (!u || !u->packs)
         return;
-    h5ck_hdf5_enter(&guard);
-    h5ck_hdf5_file_close(&u->packs->file, 0, NULL);
-    h5ck_hdf5_leave(&guard);
+    if (u->packs->file.fd >= 0) {
+        h5ck_hdf5_enter(&guard);
+        h5ck_hdf5_file_close(&u->packs->file, 0, NULL);
+        h5ck_hdf5_leave(&guard);
+    }
+    h5ck_fmt_hdf5_packs_end(u->packs);
 }
 
 int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error **err)
@@ -362,7 +365,7 @@ int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error 
     if (rc == 0)
         rc = make_skeleton(&w, state);
     if (w.packs && rc == 0)
-        h5ck_fmt_hdf5_packs_start(w.packs, plan); /* it stays open */
+        rc = h5ck_fmt_hdf5_packs_start(w.packs, plan, err); /* it stays open */
     else
         rc = h5ck_hdf5_file_close(target, rc, err);
     h5ck_hdf5_leave(&guard);

@@ -160,6 +160,7 @@ static void report(mover *m, int rc, h5ckpt_error *err)
         m->err = err;
         err = NULL;
         atomic_store(&m->stop, true);
+        atomic_store(&m->plan->stopped, true); /* wakes packers */
     }
     pthread_mutex_unlock(&m->lock);
     h5ckpt_error_free(err);

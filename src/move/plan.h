@@ -27,7 +27,9 @@ typedef struct h5ck_plan_file {
  * chunks). */
 typedef struct h5ck_packer {
     size_t piece; /* bytes of elements in one, at most H5CK_COPY_SLAB; the last may be shorter */
-    /* Packs and stores piece `index`. Called by several threads at once, each with another piece, in any order.
+    /* Packs and stores piece `index`. Called by several threads at once, each with another piece. Threads begin moves
+     * with the most bytes first and else in the plan's order, pieces in theirs, and one only when done with the one
+     * before: so put() may wait for pieces that come before its own, until plan->stopped.
      * *scratch is the thread's, NULL at first; what a packer puts there is freed by the plan's free_scratch. */
     int (*put)(const struct h5ck_packer *self, uint64_t index, const void *data, size_t n, void **scratch,
                h5ckpt_error **err);
@@ -57,6 +59,7 @@ typedef struct h5ck_plan {
     h5ck_plan_file *files;
     size_t move_count, move_room;
     h5ck_plan_move *moves;
+    atomic_bool stopped; /* set by the mover: some thread failed, and nobody waits for it */
     /* Both may be NULL. finish: after the moves, before fsync. discard: frees `user` in any case, called last. */
     int (*finish)(struct h5ck_plan *plan, h5ckpt_error **err);
     void (*free_scratch)(void *scratch); /* of the packers; NULL where there are none */
