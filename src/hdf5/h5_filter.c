@@ -340,20 +340,26 @@ static size_t last_step(const h5ck_hdf5_filters *f, uint32_t skipped)
     return f->count;
 }
 
+static size_t compressions(const h5ck_hdf5_filters *f, uint32_t skipped)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < f->count; i++)
+        n += compresses(f->at[i].id) && !(skipped & 1u << i);
+    return n;
+}
+
 int h5ck_hdf5_unpack(h5ck_hdf5_tools *t, const h5ck_hdf5_filters *f, uint32_t skipped, unsigned char *stored,
                      size_t size, unsigned char *to, size_t n, h5ckpt_error **err)
 {
     h5ckpt_error *why = NULL;
     way w = {t, stored, size, to, n};
-    size_t compressing = 0, last = last_step(f, skipped);
+    size_t last = last_step(f, skipped);
     int rc = 0;
-    for (size_t i = f->count; rc == 0 && i-- > 0;) {
-        if (skipped & 1u << i)
-            continue;
-        compressing += compresses(f->at[i].id);
-        rc = compressing > 1 ? h5ck_fail(&why, H5CKPT_INVALID, "found one that was compressed twice")
-                             : undo(&w, f, skipped, i, i == last, &why);
-    }
+    if (compressions(f, skipped) > 1)
+        rc = h5ck_fail(&why, H5CKPT_INVALID, "found one that was compressed twice");
+    for (size_t i = f->count; rc == 0 && i-- > 0;)
+        if (!(skipped & 1u << i))
+            rc = undo(&w, f, skipped, i, i == last, &why);
     if (rc == 0 && w.size != n)
         rc = h5ck_fail(&why, H5CKPT_INVALID, "found one of %zu", w.size);
     if (rc == 0 && w.at != to)
