@@ -245,7 +245,7 @@ H5CKPT_API void h5ckpt_decays_free(h5ckpt_decays *decays);
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
 
 typedef enum h5ckpt_digest {
-    H5CKPT_DIGEST_DEFAULT, /* XXH3 */
+    H5CKPT_DIGEST_DEFAULT, /* XXH3; of a tensor that is linked, what its source holds: nothing is read for it */
     H5CKPT_DIGEST_XXH3,
     H5CKPT_DIGEST_SHA256,
     H5CKPT_DIGEST_NONE
@@ -256,6 +256,20 @@ typedef enum h5ckpt_compress {
     H5CKPT_COMPRESS_GZIP, /* every HDF5 library reads it */
     H5CKPT_COMPRESS_ZSTD  /* HDF5's registered filter 32015: faster, and h5py needs hdf5plugin for it */
 } h5ckpt_compress;
+/* A file may hold no elements but point at those in another one (a view instead of a copy). HDF5 does, by its external
+ * storage: see docs/format.md. */
+typedef enum h5ckpt_link {
+    H5CKPT_LINK_NONE,     /* elements are copied */
+    H5CKPT_LINK_RELATIVE, /* by names that count from the target's own folder */
+    H5CKPT_LINK_ABSOLUTE  /* by names that begin with '/' */
+} h5ckpt_link;
+
+/* Which other files a file that is read may take elements from. */
+typedef enum h5ckpt_external {
+    H5CKPT_EXTERNAL_REFUSED, /* none: H5CKPT_INVALID */
+    H5CKPT_EXTERNAL_BELOW,   /* those below its own folder, once all symbolic links are followed */
+    H5CKPT_EXTERNAL_ANYWHERE /* all that the process may read */
+} h5ckpt_external;
 
 /* Where a conversion stands. Called from the calling thread only, a few times a second and once at the end.
  * A return other than 0 stops the conversion: H5CKPT_SYSTEM, and no target. */
@@ -281,13 +295,16 @@ typedef struct h5ckpt_options {
     void *progress_user;
     h5ckpt_note_fn *note;
     void *note_user;
-    h5ckpt_compress compress; /* of tensors, in a target that can (HDF5); elsewhere H5CKPT_USAGE */
-    int compress_level;       /* gzip: 1 to 9, zstd: 1 to 22; 0: gzip 1, zstd 1 */
+    h5ckpt_compress compress;       /* of tensors, in a target that can (HDF5); elsewhere H5CKPT_USAGE */
+    int compress_level;             /* gzip: 1 to 9, zstd: 1 to 22; 0: gzip 1, zstd 1 */
+    h5ckpt_external allow_external; /* while reading */
+    h5ckpt_link link; /* the target points at the source's files; what has no plain bytes is copied, with a note */
 } h5ckpt_options;
 
 #define H5CKPT_OPTIONS_INIT                                                                                            \
     {                                                                                                                  \
-        sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_DEFAULT, 0, 0, 0, 0, H5CKPT_COMPRESS_NONE, 0     \
+        sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_DEFAULT, 0, 0, 0, 0, H5CKPT_COMPRESS_NONE, 0,    \
+            H5CKPT_EXTERNAL_REFUSED, H5CKPT_LINK_NONE                                                                  \
     }
 
 /* ---- Paddle's call and its twin --------------------------------------------------------------------------------- */
@@ -306,8 +323,8 @@ H5CKPT_API int h5ckpt_save_persistables(const h5ckpt_tensors *parameters, const 
 
 /* ---- States: any source, any target ------------------------------------------------------------------------------ */
 
-/* Opens a checkpoint of any format (options->from, ->schema, ->include, ->exclude, ->note apply; NULL for defaults).
- * Reads the metadata only. The caller frees the state with h5ckpt_state_free. NULL with *err on failure. */
+/* Opens a checkpoint of any format (options->from, ->schema, ->include, ->exclude, ->note, ->allow_external apply; NULL
+ * for defaults). Reads the metadata only. The caller frees the state with h5ckpt_state_free. NULL with *err on failure. */
 H5CKPT_API h5ckpt_state *h5ckpt_state_open(const char *path, const h5ckpt_options *options, h5ckpt_error **err);
 
 /* An empty state, to be filled. The caller frees it. NULL when out of memory. */
@@ -341,7 +358,7 @@ H5CKPT_API int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, con
 H5CKPT_API int h5ckpt_state_set_metadata(h5ckpt_state *state, const char *key, const char *text, h5ckpt_error **err);
 
 /* Writes a state to a new target (options->to, ->schema, ->force, ->no_sync, ->jobs, ->digest, ->compress,
- * ->compress_level, ->progress, ->note). The
+ * ->compress_level, ->link, ->progress, ->note). The
  * target appears whole, or not at all and an existing one stays as it was; when the call returns it is on disk unless
  * no_sync (should its folder's entry alone fail to reach the disk, the target stands and the error says so). An empty
  * folder makes room for a save directory without force. With force a folder is replaced only where it is a save

@@ -133,6 +133,7 @@ static int fill(h5ckpt_state *state, const char *path, const h5ckpt_options *o, 
     if (rc == 0)
         rc = o->from ? h5ck_format_by_name(o->from, &state->format, err)
                      : h5ck_format_of_source(path, &state->format, err);
+    state->external = o->allow_external;
     if (rc == 0)
         rc = h5ck_err_where(err, state->format->read(path, state, &log, err), path, NULL);
     if (rc == 0)
@@ -150,7 +151,7 @@ static int choose(h5ckpt_state *state, const h5ckpt_options *o, h5ckpt_error **e
     return rc ? rc : filter(&state->decays.dict, o, err);
 }
 
-h5ckpt_state *h5ckpt_state_open(const char *path, const h5ckpt_options *options, h5ckpt_error **err)
+h5ckpt_state *h5ck_open(const char *path, const h5ckpt_options *options, h5ckpt_error **err)
 {
     const h5ckpt_options o = h5ck_options_complete(options);
     if (!path || !*path) {
@@ -168,6 +169,27 @@ h5ckpt_state *h5ckpt_state_open(const char *path, const h5ckpt_options *options,
         return state;
     h5ckpt_state_free(state);
     return NULL;
+}
+
+static size_t count_stale(const h5ck_dict *dict)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < dict->count; i++)
+        n += !h5ck_extent_fits_mark(&((const h5ckpt_tensor *)dict->entries[i].value)->extent);
+    return n;
+}
+
+h5ckpt_state *h5ckpt_state_open(const char *path, const h5ckpt_options *options, h5ckpt_error **err)
+{
+    h5ckpt_state *state = h5ck_open(path, options, err);
+    size_t stale = state ? count_stale(&state->parameters.dict) + count_stale(&state->optimizer_state.dict) : 0;
+    if (stale) {
+        const h5ckpt_options o = h5ck_options_complete(options);
+        const h5ck_log log = h5ck_options_log(&o);
+        h5ck_log_note(&log, "%s: %zu tensor%s in files that have changed since they were linked; 'verify' says which",
+                      path, stale, stale == 1 ? " lies" : "s lie");
+    }
+    return state;
 }
 
 const char *h5ckpt_state_format(const h5ckpt_state *state)

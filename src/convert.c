@@ -88,6 +88,46 @@ static int check_target(const char *target, const h5ck_format *format, const h5c
     return seen->is_dir && !empty ? check_replaceable(target, o->schema, err) : 0;
 }
 
+/* The files that the elements lie in: pointing at them, or still to be read, they must not be what makes room for the
+ * target. A source that points into other files has more of them than its own path says. */
+static int check_file(const h5ck_file *f, const char *target, const h5ck_fs_stat *seen, h5ckpt_error **err)
+{
+    h5ck_arena scratch = {NULL};
+    bool below = f->dev == seen->dev && f->ino == seen->ino;
+    int rc = seen->is_dir ? h5ck_fs_is_below(h5ck_file_path(f, &scratch), target, &below, err) : 0;
+    if (rc == 0 && below)
+        rc = h5ck_fail(err, H5CKPT_USAGE, "%s: the target is, or holds, a file that elements of the source lie in",
+                       target);
+    h5ck_arena_free(&scratch);
+    return rc;
+}
+
+static int check_files(const h5ckpt_state *state, const char *target, const h5ck_fs_stat *seen, h5ckpt_error **err)
+{
+    const h5ck_dict *dicts[] = {&state->parameters.dict, &state->optimizer_state.dict};
+    const h5ck_file *last = NULL;
+    int rc = 0;
+    for (size_t d = 0; seen->exists && d < 2; d++)
+        for (size_t i = 0; rc == 0 && i < dicts[d]->count; i++) {
+            const h5ckpt_tensor *t = dicts[d]->entries[i].value;
+            if (t->extent.file && t->extent.file != last)
+                rc = check_file(last = t->extent.file, target, seen, err);
+        }
+    return rc;
+}
+
+static int check_links(const h5ckpt_state *state, const char *target, const h5ck_fs_stat *seen,
+                       const h5ck_format *format, const h5ckpt_options *o, h5ckpt_error **err)
+{
+    if (o->link != H5CKPT_LINK_NONE && !format->links)
+        return h5ck_fail(err, H5CKPT_USAGE,
+                         "%s: expected a target that can point into other files, found the format %s", target,
+                         format->info.name);
+    if (o->link != H5CKPT_LINK_NONE || o->allow_external != H5CKPT_EXTERNAL_REFUSED)
+        return check_files(state, target, seen, err);
+    return 0;
+}
+
 static int check_apart(const char *source, const char *target, h5ckpt_error **err)
 {
     h5ck_fs_stat s, t;
@@ -170,6 +210,8 @@ static int write_to(const h5ckpt_state *state, const char *target, const h5ck_fs
             .target = target, .stage = stage, .digest = digest_of(o), .schema = schema, .log = h5ck_options_log(o)};
         plan.compress = o->compress;
         plan.compress_level = o->compress_level ? o->compress_level : compressions[o->compress].usual;
+        plan.link = o->link;
+        plan.digest_links = o->digest != H5CKPT_DIGEST_DEFAULT && o->digest != H5CKPT_DIGEST_NONE;
         rc = build(&plan, state, format, o, err);
         h5ck_plan_free(&plan);
         if (rc == 0)
@@ -200,6 +242,8 @@ int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema 
         rc = check_compression(format, o, err);
     if (rc == 0)
         rc = check_target(target, format, o, &seen, err);
+    if (rc == 0)
+        rc = check_links(state, target, &seen, format, o, err);
     if (rc == 0)
         rc = h5ck_fs_resolve_link(target, &resolved, err); /* what a link leads to is replaced, not the link */
     if (rc == 0)

@@ -12,6 +12,9 @@ h5ck_log h5ck_options_log(const h5ckpt_options *options);
 /* The schema that the options name, or the built-in one. The caller gives it to h5ck_schema_free. */
 int h5ck_options_schema(const h5ckpt_options *options, const h5ck_schema **schema, h5ckpt_error **err);
 
+/* h5ckpt_state_open, without a note on files that changed since they were linked. */
+h5ckpt_state *h5ck_open(const char *path, const h5ckpt_options *options, h5ckpt_error **err);
+
 /* Writes `state` (whose dictionaries alone are looked at) to `target`. `schema` as loaded; see h5ckpt_state_write. */
 int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema *schema, const h5ckpt_options *options,
                h5ckpt_error **err);

@@ -93,6 +93,8 @@ static void holds_what_paddle_writes(void)
     CU_ASSERT_STRING_EQUAL(s->at_order, "order");
     CU_ASSERT_STRING_EQUAL(s->at_lod, "lod_");
     CU_ASSERT_STRING_EQUAL(s->at_digest, "digest");
+    CU_ASSERT_STRING_EQUAL(s->at_source_size, "source_size");
+    CU_ASSERT_STRING_EQUAL(s->at_source_mtime, "source_mtime");
     CU_ASSERT_TRUE(h5ck_patterns_match(&s->dir_ignore, ".hidden"));
     CU_ASSERT_FALSE(h5ck_patterns_match(&s->dir_ignore, "w.hidden"));
     CU_ASSERT_TRUE(h5ck_patterns_match(&s->dir_skip, "__model__"));
@@ -596,16 +598,16 @@ static void survives_a_cut_at_every_offset(void)
 static void needs_all_keys_without_extends(void)
 {
     static const char *const keys[] = {
-        "schema",     "save_directory", "decays",          "separator",   "hdf5",    "groups",
-        "parameters", "optimizers",     "optimizer_state", "attributes",  "version", "class",
-        "module",     "python",         "fields",          "type_suffix", "name",    "order",
-        "lod",        "digest",         "modules",         "base"};
+        "schema",     "save_directory", "decays",          "separator",    "hdf5",    "groups",
+        "parameters", "optimizers",     "optimizer_state", "attributes",   "version", "class",
+        "module",     "python",         "fields",          "type_suffix",  "name",    "order",
+        "lod",        "digest",         "source_size",     "source_mtime", "modules", "base"};
     static const char whole[] =
         "schema: mine\n"
         "save_directory: {decays: optimizers, separator: /}\n"
         "hdf5: {separator: /, groups: {parameters: p, optimizers: o, optimizer_state: s}, attributes: {version: v, "
         "schema: w, class: c, module: m, python: y, fields: f, type_suffix: ':t', name: n, order: r, lod: l_, digest: "
-        "d}}\n"
+        "d, source_size: e, source_mtime: t}}\n"
         "decays: {modules: [a.b], base: [{name: z, type: int}]}\n";
     const h5ck_schema *s = good(whole);
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);

@@ -52,8 +52,9 @@ static void print_entry(const char *left, const char *help)
 static void print_option(const cli_option *o)
 {
     char left[64];
-    snprintf(left, sizeof left, "%s%c%s--%s%s%s", o->letter ? "-" : "", o->letter ? o->letter : ' ',
-             o->letter ? ", " : "   ", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+    const char *before = o->otherwise ? "[=" : o->argument ? " " : "", *behind = o->otherwise ? "]" : "";
+    snprintf(left, sizeof left, "%s%c%s--%s%s%s%s", o->letter ? "-" : "", o->letter ? o->letter : ' ',
+             o->letter ? ", " : "   ", o->name, before, o->argument ? o->argument : "", behind);
     print_entry(left, o->help);
 }
 
@@ -130,6 +131,10 @@ static bool set_number(const cli_verb *verb, const cli_option *o, const char *va
 
 static bool set_choice(const cli_verb *verb, const cli_option *o, const char *value, int *code)
 {
+    if (!value) {
+        *(int *)o->to = o->otherwise;
+        return true;
+    }
     for (int i = 0; o->choices[i]; i++)
         if (strcmp(o->choices[i], value) == 0) {
             *(int *)o->to = i;
@@ -180,9 +185,10 @@ static bool parse_option(const cli_verb *verb, const cli_option *options, int ar
         return wrong(verb, code, "unknown option", arg, is_long ? n + 2 : strlen(arg));
     if (!o->argument && value)
         return wrong(verb, code, "this option takes no value:", arg, strlen(arg));
-    if (o->argument && !value && *i + 1 == argc)
+    bool needs = o->argument && !o->otherwise;
+    if (needs && !value && *i + 1 == argc)
         return wrong(verb, code, "this option needs a value:", arg, strlen(arg));
-    if (o->argument && !value)
+    if (needs && !value)
         value = argv[++*i];
     return set_option(verb, o, value, code);
 }
@@ -222,8 +228,11 @@ static void print_note(void *user, const char *line)
     term_complain("note: %s", line);
 }
 
+const char *const cli_external[] = {"no", "below", "anywhere", NULL};
+
 void cli_source_ready(cli_source *s)
 {
+    s->options.allow_external = (h5ckpt_external)s->external;
     s->options.include = s->include.items;
     s->options.exclude = s->exclude.items;
     s->options.note = s->quiet ? NULL : print_note;

@@ -33,6 +33,8 @@ typedef struct cli_option {
     void *to;
     long min, max;
     const char *const *choices; /* ended by NULL */
+    int otherwise;              /* of a CLI_CHOICE, where not 0: "--opt" alone means this one, and only "--opt=value"
+                                   gives another */
 } cli_option;
 
 typedef struct cli_verb {
@@ -62,13 +64,15 @@ void cli_print_help(const cli_verb *verbs);
 typedef struct cli_source {
     h5ckpt_options options;
     cli_list include, exclude;
-    int quiet;
+    int quiet, external;
 } cli_source;
 
 #define CLI_SOURCE_INIT                                                                                                \
     {                                                                                                                  \
         .options = H5CKPT_OPTIONS_INIT                                                                                 \
     }
+
+extern const char *const cli_external[]; /* by h5ckpt_external */
 
 /* Rows for a verb's table. */
 #define CLI_SOURCE_OPTIONS(s)                                                                                          \
@@ -92,6 +96,13 @@ typedef struct cli_source {
          .help = "none whose name matches; may be repeated",                                                           \
          .kind = CLI_LIST,                                                                                             \
          .to = &(s).exclude},                                                                                          \
+        {.name = "allow-external",                                                                                     \
+         .argument = "no|below|anywhere",                                                                              \
+         .help = "read elements from the other files that PATH points at: those below its own folder, or all",         \
+         .kind = CLI_CHOICE,                                                                                           \
+         .to = &(s).external,                                                                                          \
+         .choices = cli_external,                                                                                      \
+         .otherwise = H5CKPT_EXTERNAL_BELOW},                                                                          \
     {                                                                                                                  \
         .name = "quiet", .letter = 'q', .help = "no notes, no progress bar", .kind = CLI_FLAG, .to = &(s).quiet        \
     }

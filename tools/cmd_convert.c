@@ -60,7 +60,8 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
     static const h5ckpt_digest digest_ids[] = {H5CKPT_DIGEST_XXH3, H5CKPT_DIGEST_SHA256, H5CKPT_DIGEST_NONE};
     cli_source s = CLI_SOURCE_INIT;
     cli_operands paths;
-    int code = H5CKPT_OK, digest = 0;
+    static const char *const links[] = {"no", "relative", "absolute", NULL}; /* by h5ckpt_link */
+    int code = H5CKPT_OK, digest = -1, link = H5CKPT_LINK_NONE;
     const char *compress = NULL;
     long jobs = 0;
     const cli_option options[] = {
@@ -93,12 +94,22 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
          .help = "compress an HDF5 DST; N is the level, gzip 1 to 9, zstd 1 to 22, by default 1",
          .kind = CLI_STRING,
          .to = &compress},
+        {.name = "link",
+         .argument = "no|relative|absolute",
+         .help =
+             "make DST, which is HDF5, a small file that points at the elements in SRC's own files; named from DST's "
+             "folder by default",
+         .kind = CLI_CHOICE,
+         .to = &link,
+         .choices = links,
+         .otherwise = H5CKPT_LINK_RELATIVE},
         {.name = "no-sync", .help = "do not wait until DST is on disk", .kind = CLI_FLAG, .to = &s.options.no_sync},
         CLI_SOURCE_OPTIONS(s),
         {.name = NULL}};
     if (cli_parse(self, options, argc, argv, &paths, &code)) {
         s.options.jobs = (int)jobs;
-        s.options.digest = digest_ids[digest];
+        s.options.digest = digest < 0 ? H5CKPT_DIGEST_DEFAULT : digest_ids[digest];
+        s.options.link = (h5ckpt_link)link;
         if (compress && !read_compression(compress, &s.options)) {
             term_complain("convert: --compress: expected gzip, gzip:N (1 to 9), zstd or zstd:N (1 to 22), found '%s'",
                           compress);

@@ -82,6 +82,27 @@ int h5ck_fs_resolve_link(const char *path, char **resolved, h5ckpt_error **err);
 /* True when `path` (existing, or its nearest existing parent) is the directory `dir` or lies below it. */
 int h5ck_fs_is_below(const char *path, const char *dir, bool *below, h5ckpt_error **err);
 
+/* ---- Real paths (fs_real.c): without symbolic links, "." and ".." ---- */
+
+/* Of what stands at `path`; of the folder that holds `path`, which itself may be missing and is not followed. In the
+ * arena. What is missing, or no path that the system takes, is H5CKPT_INVALID. Nothing is opened. */
+int h5ck_fs_real_path(const char *path, h5ck_arena *arena, const char **real, h5ckpt_error **err);
+int h5ck_fs_real_parent(const char *path, h5ck_arena *arena, const char **real, h5ckpt_error **err);
+
+/* Of two real paths: `path` as seen from the folder `dir`, "../b/c", in the arena (NULL when out of memory); what of it
+ * is behind the folder, or NULL where it does not lie below it. */
+const char *h5ck_fs_from(const char *dir, const char *path, h5ck_arena *arena);
+const char *h5ck_fs_behind(const char *dir, const char *path);
+
+/* The file that a stranger calls `name`, relative names counting from the folder `dir` (a real path): as the root and
+ * relative path for h5ck_fs_open_source, in the arena. Where `below`, H5CKPT_INVALID unless it lies below the folder once
+ * all links are followed; nothing outside of it is looked at for a name that says plainly that it leads out. */
+int h5ck_fs_find(const char *dir, const char *name, bool below, h5ck_arena *arena, const char **root,
+                 const char **relative, h5ckpt_error **err);
+
+/* A file's time of modification in nanoseconds since 1970, or as near to it as 64 bits come. */
+int64_t h5ck_file_mtime(const h5ck_file *f);
+
 /* ---- Writing ---- */
 
 int h5ck_fs_pwrite(int fd, const void *buf, size_t n, uint64_t offset, h5ckpt_error **err);

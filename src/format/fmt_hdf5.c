@@ -12,7 +12,7 @@
  * Reading is in fmt_hdf5_read.c, writing in fmt_hdf5_write.c; here is what a file is known by, how it is explained, and
  * the table's row.
  *
- * Refused: another version, external and user-defined links, and what h5_dataset.c and h5_value_read.c refuse. Passed
+ * Refused: another version, elements in other files unless they are allowed, external and user-defined links, and what h5_dataset.c and h5_value_read.c refuse. Passed
  * over with a note: soft links, datasets of other types or without a dataspace, named types, other groups in a file of
  * ours.
  */
@@ -90,6 +90,21 @@ static int explain_object(const h5ck_hdf5_file *file, const h5ck_hdf5_place *pla
     return rc;
 }
 
+/* Of a dataset that points into another file: which file that is. */
+static void explain_elsewhere(const h5ck_file *own, const h5ck_extent *e, h5ck_buf *out)
+{
+    h5ck_arena scratch = {NULL};
+    if (e->kind != H5CK_EXTENT_FILE || e->file == own)
+        return;
+    h5ck_buf_printf(out, "elements: at offset %" PRIu64 " of ", e->offset);
+    h5ck_buf_printable(out, h5ck_file_path(e->file, &scratch));
+    h5ck_buf_printf(out, ", %" PRIu64 " bytes%s\n", e->file->size,
+                    !e->mark                   ? ""
+                    : h5ck_extent_fits_mark(e) ? ", unchanged since it was linked"
+                                               : ", which has changed since it was linked");
+    h5ck_arena_free(&scratch);
+}
+
 static int explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, const h5ckpt_decay *decay, h5ck_buf *out,
                    h5ckpt_error **err)
 {
@@ -111,6 +126,8 @@ static int explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, const
     rc = h5ck_hdf5_file_close(&file, rc, err);
     h5ck_hdf5_leave(&guard);
     close(fd);
+    if (rc == 0 && tensor)
+        explain_elsewhere(r->file, &tensor->extent, out);
     return rc ? h5ck_file_where(err, rc, r->file) : 0;
 }
 
@@ -126,6 +143,7 @@ const h5ck_format h5ck_fmt_hdf5 = {
              .holds_optimizer_state = 1,
              .holds_metadata = 1},
     .packs = true,
+    .links = true,
     .suffixes = suffixes,
     .probe = probe,
     .read = h5ck_fmt_hdf5_read,

@@ -22,6 +22,8 @@ typedef struct found {
     int64_t order; /* INT64_MAX where the file says none */
     size_t walked; /* when the walk came by */
     h5ck_hdf5_place place;
+    h5ck_file_mark mark;
+    bool has_size, has_mtime; /* of the mark */
 } found;
 
 typedef struct scan {
@@ -33,6 +35,7 @@ typedef struct scan {
     h5ck_arena scratch;
     h5ck_hdf5_reader *reader;
     h5ck_hdf5_source from;
+    h5ck_hdf5_external external;
     bool ours;
     h5ck_dict groups; /* addresses that were walked */
     found **list;     /* of the dictionary being read */
@@ -94,8 +97,9 @@ static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_e
     bool is_name = strcmp(name, schema->at_name) == 0, is_digest = strcmp(name, schema->at_digest) == 0;
     bool is_order = strcmp(name, schema->at_order) == 0;
     bool is_lod = strncmp(name, schema->at_lod, prefix) == 0 && all_digits(name + prefix);
+    bool is_size = strcmp(name, schema->at_source_size) == 0, is_time = strcmp(name, schema->at_source_mtime) == 0;
     h5ck_hdf5_attr a;
-    if (!is_name && !is_digest && !is_order && !is_lod)
+    if (!is_name && !is_digest && !is_order && !is_lod && !is_size && !is_time)
         return 0;
     int rc = h5ck_hdf5_attr_read(attr, &d->s->from, &d->s->scratch, &a, err);
     if (rc)
@@ -106,9 +110,11 @@ static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_e
         return h5ck_hdf5_attr_as_text(&a, &d->f->digest, err);
     if (is_lod)
         return read_lod(d, &a, name + prefix);
-    return h5ck_hdf5_attr_as_int(&a, &d->f->order)
-               ? 0
-               : h5ck_fail(err, H5CKPT_INVALID, "expected one integer, found %s", a.type);
+    d->f->has_size |= is_size;
+    d->f->has_mtime |= is_time;
+    int64_t *number = is_size ? &d->f->mark.size : is_time ? &d->f->mark.mtime : &d->f->order;
+    return h5ck_hdf5_attr_as_int(&a, number) ? 0
+                                             : h5ck_fail(err, H5CKPT_INVALID, "expected one integer, found %s", a.type);
 }
 
 /* Levels come in any order; each must be there once. */
@@ -145,6 +151,15 @@ static int keep_found(scan *s, const found *f)
     s->list[s->count]->walked = s->count;
     s->count++;
     return 0;
+}
+
+/* What the file says of another one that it points into belongs to the extent. */
+static int keep_mark(scan *s, found *f)
+{
+    if (!f->has_size || !f->has_mtime || f->extent.file == s->reader->file)
+        return 0;
+    f->extent.mark = h5ck_arena_memdup(&s->state->arena, &f->mark, sizeof f->mark);
+    return f->extent.mark ? 0 : h5ck_fail_nomem(s->err);
 }
 
 /* A digest that cannot be one would hide damage; of a kind that is not known here, another h5ckpt's. */
@@ -184,6 +199,8 @@ static int read_dataset(scan *s, hid_t dataset, const h5ck_hdf5_place *place, co
         rc = h5ck_hdf5_attr_each(dataset, visit_dataset_attr, &attrs, s->err);
     if (rc == 0)
         rc = check_digest(s, &f);
+    if (rc == 0)
+        rc = keep_mark(s, &f);
     if (rc == 0)
         rc = arrange_lod(&attrs);
     if (rc == 0) {
@@ -496,18 +513,24 @@ int h5ck_fmt_hdf5_read(const char *path, h5ckpt_state *state, const h5ck_log *lo
         return rc;
     h5ck_hdf5_enter(&guard);
     rc = h5ck_hdf5_reader_new(state, file, fd, &s.reader, err);
+    s.external = (h5ck_hdf5_external){.allowed = state->external, .path = file->root};
+    if (s.reader)
+        s.reader->external = &s.external;
     if (rc == 0)
         rc = h5ck_hdf5_source_make(file_of(&s), fd, file->size, &s.from, err);
     if (rc == 0)
         rc = read_root(&s);
     h5ck_hdf5_source_free(&s.from);
-    if (s.reader)
+    if (s.reader) {
+        s.reader->external = NULL;
         rc = h5ck_hdf5_file_told(&s.reader->hdf5, rc, err);
+    }
     if (rc == 0)
         h5ck_hdf5_reader_rest(s.reader);
     h5ck_hdf5_leave(&guard);
     close(fd);
     h5ck_dict_free(&s.groups);
+    h5ck_dict_free(&s.external.files);
     h5ck_arena_free(&s.scratch);
     return rc ? h5ck_file_where(err, rc, file) : 0;
 }

@@ -3,7 +3,8 @@
  *
  * First libhdf5 makes the file with all attributes and all datasets, allocated but empty, and tells where each one's
  * elements lie: the plan. The mover fills them in. Then libhdf5 opens the file once more and adds the digests, which
- * only the move could tell. Where datasets are compressed the file stays open in between (fmt_hdf5_pack.c).
+ * only the move could tell. Where datasets are compressed the file stays open in between (fmt_hdf5_pack.c). Datasets
+ * that only point into the source's files: see fmt_hdf5_link.c.
  */
 #include "base/fs.h"
 #include "format/fmt_hdf5.h"
@@ -25,6 +26,7 @@ typedef struct writer {
     size_t file_index;
     haddr_t *addresses;         /* by move: of the datasets' headers, for finish() */
     h5ck_fmt_hdf5_packs *packs; /* NULL: nothing is compressed */
+    h5ck_hdf5_linker linker;
 } writer;
 
 /* What finish() and discard() need: the plan's `user`. */
@@ -76,41 +78,62 @@ static int put_dataset_attrs(writer *w, hid_t dataset, const h5ckpt_tensor *t, c
     return rc;
 }
 
-/* Where the elements go, and where the header is, for the digest. */
+/* How a dataset's elements are stored, which is decided before it is made: as they are, packed, or not here but in the
+ * source's own file. */
+typedef struct storing {
+    hid_t own; /* the list to make it with, where it is not as the others'; closed by make_dataset */
+    h5ck_fmt_hdf5_packed *packed;
+    bool linked;
+} storing;
+
+static int choose_storing(writer *w, const h5ckpt_tensor *t, storing *how)
+{
+    *how = (storing){.own = -1, .linked = h5ck_fmt_hdf5_links(&w->linker, t)};
+    if (how->linked)
+        return h5ck_fmt_hdf5_link_list(&w->linker, t, w->dataset_list, &how->own, w->err);
+    return w->packs ? h5ck_fmt_hdf5_pack(w->packs, w->plan, t, w->dataset_list, &how->packed, &how->own, w->err) : 0;
+}
+
+/* Where the elements go (those of a linked dataset nowhere), and where the header is, for the digest. */
 static int plan_move(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link,
-                     h5ck_fmt_hdf5_packed *packed)
+                     const storing *how)
 {
     H5L_info_t info;
-    haddr_t at = packed ? 0 : H5Dget_offset(dataset);
-    if (t->info.nbytes == 0)
+    bool here = !how->packed && !how->linked;
+    haddr_t at = here ? H5Dget_offset(dataset) : 0;
+    if (t->info.nbytes == 0 || (how->linked && !w->plan->digest_links))
         return 0;
     if (at == HADDR_UNDEF || H5Lget_info(group, link, &info, H5P_DEFAULT) < 0)
         return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
     w->addresses[w->plan->move_count] = info.u.address;
-    if (packed)
-        return h5ck_fmt_hdf5_pack_move(packed, w->plan, t, w->file_index, info.u.address, w->err);
-    return h5ck_plan_add_move(w->plan, t, w->file_index, at, w->err);
+    if (how->packed)
+        return h5ck_fmt_hdf5_pack_move(how->packed, w->plan, t, w->file_index, info.u.address, w->err);
+    int rc = h5ck_plan_add_move(w->plan, t, w->file_index, at, w->err);
+    if (rc == 0 && how->linked)
+        w->plan->moves[w->plan->move_count - 1].packer = &h5ck_fmt_hdf5_read_only;
+    return rc;
 }
 
 static int make_dataset(writer *w, hid_t group, const h5ckpt_tensor *t, const h5ck_hdf5_node *leaf, bool reordered,
                         size_t position)
 {
     hsize_t dims[H5CK_MAX_RANK];
-    h5ck_fmt_hdf5_packed *packed = NULL;
-    hid_t list = -1;
-    int rc = w->packs ? h5ck_fmt_hdf5_pack(w->packs, w->plan, t, w->dataset_list, &packed, &list, w->err) : 0;
+    storing how;
+    int rc = choose_storing(w, t, &how);
     if (rc)
         return h5ck_err_where(w->err, rc, NULL, t->info.name);
     for (size_t i = 0; i < t->info.rank; i++)
         dims[i] = t->info.shape[i];
     hid_t space = t->info.rank ? H5Screate_simple((int)t->info.rank, dims, NULL) : H5Screate(H5S_SCALAR);
     hid_t dataset = H5Dcreate2(group, leaf->leaf, type_of(w, t->info.dtype), space, w->link_list,
-                               packed ? list : w->dataset_list, H5P_DEFAULT);
+                               how.own < 0 ? w->dataset_list : how.own, H5P_DEFAULT);
     rc = dataset < 0 ? h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot create a dataset")
                      : put_dataset_attrs(w, dataset, t, leaf, reordered, position);
+    if (rc == 0 && how.linked)
+        rc = h5ck_fmt_hdf5_link_attrs(&w->linker, t, dataset, w->err);
     if (rc == 0)
-        rc = plan_move(w, group, dataset, t, leaf->leaf, packed);
-    h5ck_hdf5_close(list);
+        rc = plan_move(w, group, dataset, t, leaf->leaf, &how);
+    h5ck_hdf5_close(how.own);
     h5ck_hdf5_close(dataset);
     h5ck_hdf5_close(space);
     return rc ? h5ck_err_where(w->err, rc, NULL, t->info.name) : 0;
@@ -338,7 +361,7 @@ static void discard(h5ck_plan *plan)
 
 int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error **err)
 {
-    writer w = {.plan = plan, .schema = plan->schema, .err = err, .file = -1};
+    writer w = {.plan = plan, .schema = plan->schema, .err = err, .file = -1, .linker.plan = plan};
     const h5ck_plan_file file = {.exists = true};
     size_t tensors = state->parameters.dict.count + state->optimizer_state.dict.count;
     h5ck_hdf5_file own, *target = &own;
@@ -369,6 +392,7 @@ int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error 
     else
         rc = h5ck_hdf5_file_close(target, rc, err);
     h5ck_hdf5_leave(&guard);
+    h5ck_fmt_hdf5_link_done(&w.linker, state, rc == 0);
     if (rc == 0)
         rc = h5ck_fs_status(plan->stage, &st, err);
     if (rc == 0)

@@ -25,6 +25,7 @@ typedef struct h5ck_format {
     h5ckpt_format_info info;
     bool is_dir;                 /* a folder, not a file */
     bool packs;                  /* its plan() heeds plan->compress */
+    bool links;                  /* its plan can point at the source's files (plan->link) */
     const char *const *suffixes; /* ends of file names, NULL-terminated; "" stands for no suffix */
     /* True where the content is this format's. */
     bool (*probe)(const h5ck_probe *probe);

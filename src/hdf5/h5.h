@@ -197,6 +197,16 @@ enum { H5CK_HDF5_DEPTH = 1024 };
 int h5ck_hdf5_tree_make(const h5ck_dict *dict, const char *separator, h5ck_arena *arena, h5ck_hdf5_tree *tree,
                         h5ckpt_error **err);
 
+/* ---- h5_external.c: elements in other files ---- */
+
+/* What a reader may take from other files, and those that it has taken. The dictionary is freed by its owner. */
+typedef struct h5ck_hdf5_external {
+    h5ckpt_external allowed;
+    const char *path;   /* of the HDF5 file */
+    const char *folder; /* that it really lies in; NULL until it is needed */
+    h5ck_dict files;    /* name in the HDF5 file -> h5ck_file, of the state */
+} h5ck_hdf5_external;
+
 /* ---- h5_dataset.c: a dataset's extent ---- */
 
 /* Where an object stands in the file. Its strings live in the state's arena. */
@@ -212,7 +222,8 @@ enum { H5CK_HDF5_OPEN = 16 };
  * or a decay stands in it is its `origin`, a h5ck_hdf5_place. */
 typedef struct h5ck_hdf5_reader {
     h5ck_file *file;
-    h5ck_hdf5_file hdf5; /* its id is negative once it is closed */
+    h5ck_hdf5_external *external; /* NULL: elements in other files are refused */
+    h5ck_hdf5_file hdf5;          /* its id is negative once it is closed */
     size_t decoders;
     struct h5ck_hdf5_cache *cache; /* of the decoders of chunks (h5_cache.c), or NULL */
     struct {
@@ -230,7 +241,7 @@ h5ck_hdf5_reader *h5ck_hdf5_reader_of(const h5ckpt_state *state);
 void h5ck_hdf5_reader_rest(h5ck_hdf5_reader *reader);
 
 /* Describes an open dataset: dtype, shape (in `shape`) and extent. *is_tensor is false, with a reason, where its type
- * or dataspace is none of a tensor's. Refused: external storage, virtual datasets, filters that this libhdf5 does not
+ * or dataspace is none of a tensor's. Refused: external storage that reader->external does not allow, virtual datasets, filters that this libhdf5 does not
  * have, chunks larger than the file can explain. */
 int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t dataset, const h5ck_hdf5_place *place,
                       h5ckpt_tensor_info *info, uint64_t shape[H5CK_MAX_RANK], h5ck_extent *extent, bool *is_tensor,

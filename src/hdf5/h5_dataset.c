@@ -3,9 +3,11 @@
  * range of the file, which libhdf5 is not needed for. Anything else: a decoder, of chunks (h5_chunks.c) or of what
  * libhdf5 reads (h5_decode.c).
  *
- * Refused: external storage and virtual datasets (they name other files: a stranger's file must not choose what we
- * read), what h5_chunks.c refuses, elements that the stored bytes cannot explain. Passed over: an empty dataspace, types
- * that are no element type.
+ * A range of another file: h5_external.c, where the caller allows it.
+ *
+ * Refused: virtual datasets (they name other files: a stranger's file must not choose what we read), what h5_chunks.c
+ * refuses, elements that the stored bytes cannot explain. Passed over: an empty dataspace, types that are no element
+ * type.
  */
 #include "base/ckd.h"
 #include "hdf5/h5_chunks.h"
@@ -18,24 +20,30 @@ enum { SLACK = 64 << 20 };
 
 /* ---- Describing ---- */
 
-/* How a dataset is stored; *chunked, and then how it is cut. */
+/* How a dataset is stored that is no plain range of its file. */
+typedef struct storage {
+    h5ck_hdf5_segment external; /* its count is 0 where there is none */
+    bool chunked;
+    h5ck_hdf5_chunks chunks;
+} storage;
+
 static int read_storage(hid_t dataset, const h5ckpt_tensor_info *info, hid_t type, hid_t memory, uint64_t file_size,
-                        bool *chunked, h5ck_hdf5_chunks *chunks, h5ckpt_error **err)
+                        storage *s, h5ckpt_error **err)
 {
     hid_t list = H5Dget_create_plist(dataset);
     H5D_layout_t layout = list < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(list);
-    int rc = 0;
-    *chunked = layout == H5D_CHUNKED;
+    int rc = 0, elsewhere = list < 0 ? 0 : H5Pget_external_count(list);
+    *s = (storage){.chunked = layout == H5D_CHUNKED};
     if (layout == H5D_LAYOUT_ERROR)
         rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read how a dataset is stored");
     else if (layout == H5D_VIRTUAL)
         rc = h5ck_fail(err, H5CKPT_INVALID,
                        "expected data in this file, found a virtual dataset (other files are not read)");
-    else if (layout == H5D_CONTIGUOUS && H5Pget_external_count(list) != 0)
-        rc = h5ck_fail(err, H5CKPT_INVALID,
-                       "expected data in this file, found external storage (other files are not read)");
-    else if (*chunked)
-        rc = h5ck_hdf5_chunks_make(list, info->rank, info->shape, H5Tget_size(type), memory, file_size, chunks, err);
+    else if (elsewhere != 0) /* of any layout: libhdf5 goes by the list of files, where there is one */
+        rc = h5ck_hdf5_segment_read(list, elsewhere, &s->external, err);
+    else if (s->chunked)
+        rc =
+            h5ck_hdf5_chunks_make(list, info->rank, info->shape, H5Tget_size(type), memory, file_size, &s->chunks, err);
     h5ck_hdf5_close(list);
     return rc;
 }
@@ -84,23 +92,24 @@ typedef struct types {
 static int find_extent(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t dataset, const h5ck_hdf5_place *place,
                        const types *t, h5ckpt_tensor_info *info, h5ck_extent *extent, h5ckpt_error **err)
 {
-    h5ck_hdf5_chunks chunks = {.bytes = 0};
-    bool chunked = false;
+    storage s = {.chunked = false};
     int rc = h5ck_tensor_nbytes(t->dtype, info->rank, info->shape, &info->nbytes, err);
     if (rc)
         return rc;
     /* An offset is there only where the bytes lie plainly in this file. It saves asking for the storage: slow. */
     haddr_t at = t->plain ? H5Dget_offset(dataset) : HADDR_UNDEF;
     if (at == HADDR_UNDEF)
-        rc = read_storage(dataset, info, t->file, t->memory, reader->file->size, &chunked, &chunks, err);
+        rc = read_storage(dataset, info, t->file, t->memory, reader->file->size, &s, err);
+    if (rc == 0 && at == HADDR_UNDEF && s.external.count)
+        return h5ck_hdf5_external_extent(state, reader->external, &s.external, t->plain, info, extent, err);
     *extent = (h5ck_extent){.kind = H5CK_EXTENT_FILE, .file = reader->file, .offset = info->nbytes ? at : 0};
     if (rc || at != HADDR_UNDEF || info->nbytes == 0)
         return rc;
-    rc = check_explained(dataset, info, &chunks.filters, err);
+    rc = check_explained(dataset, info, &s.chunks.filters, err);
     if (rc)
         return rc;
-    return chunked ? h5ck_hdf5_chunks_decoder(state, reader, place, t->dtype, t->plain, info, &chunks, extent, err)
-                   : h5ck_hdf5_decoder_make(state, reader, place, t->dtype, info, extent, err);
+    return s.chunked ? h5ck_hdf5_chunks_decoder(state, reader, place, t->dtype, t->plain, info, &s.chunks, extent, err)
+                     : h5ck_hdf5_decoder_make(state, reader, place, t->dtype, info, extent, err);
 }
 
 int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t dataset, const h5ck_hdf5_place *place,
@@ -147,8 +156,12 @@ static void explain_filters(hid_t list, h5ck_buf *out)
 static void explain_layout(hid_t dataset, hid_t list, h5ck_buf *out)
 {
     hsize_t chunk[H5S_MAX_RANK];
-    int rank;
+    int rank, elsewhere = H5Pget_external_count(list);
     haddr_t at;
+    if (elsewhere > 0) {
+        h5ck_hdf5_external_explain(list, elsewhere, out);
+        return;
+    }
     switch (H5Pget_layout(list)) {
     case H5D_CONTIGUOUS:
         at = H5Dget_offset(dataset);

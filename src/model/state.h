@@ -47,6 +47,7 @@ struct h5ckpt_state {
     h5ck_dict metadata_keys; /* key -> its field's place, from 1 */
     size_t metadata_room;
     const struct h5ck_format *format; /* NULL: built in memory */
+    h5ckpt_external external;         /* which other files a reader may take elements from; set before it reads */
     const char *written_by; /* the name of the schema that the source says it was written with, or NULL; in the arena */
     const struct h5ck_schema *schema; /* owned: closed with the state; may be NULL in a state built in memory */
     bool mapped;                      /* made of another state by a schema's name rules; that one is closed with it */

@@ -71,6 +71,11 @@ int h5ck_tensor_check(h5ckpt_tensor_info *info, const h5ck_extent *extent, h5ckp
     return 0;
 }
 
+bool h5ck_extent_fits_mark(const h5ck_extent *e)
+{
+    return !e->mark || ((uint64_t)e->mark->size == e->file->size && e->mark->mtime == h5ck_file_mtime(e->file));
+}
+
 const h5ckpt_tensor_info *h5ckpt_tensor_get_info(const h5ckpt_tensor *tensor)
 {
     return &tensor->info;

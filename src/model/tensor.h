@@ -22,10 +22,17 @@ typedef struct h5ck_decoder {
     size_t slab;
 } h5ck_decoder;
 
+/* A file as it was when another one was made to point into it. */
+typedef struct h5ck_file_mark {
+    int64_t size;
+    int64_t mtime; /* h5ck_file_mtime */
+} h5ck_file_mark;
+
 typedef struct h5ck_extent {
     h5ck_extent_kind kind;
-    h5ck_file *file; /* of a FILE; for messages also of a DECODER */
-    uint64_t offset; /* of a FILE */
+    h5ck_file *file;            /* of a FILE; for messages also of a DECODER */
+    const h5ck_file_mark *mark; /* of `file`, as the source that points into it remembers it; or NULL */
+    uint64_t offset;            /* of a FILE */
     const void *memory;
     const h5ck_decoder *decoder;
 } h5ck_extent;
@@ -44,6 +51,9 @@ struct h5ckpt_tensor {
  * that does not ascend from 0 or whose last level's end is not the first dimension, and a file range that is not inside
  * its file. */
 int h5ck_tensor_check(h5ckpt_tensor_info *info, const h5ck_extent *extent, h5ckpt_error **err);
+
+/* Whether the extent's file is still as its mark says; true where there is no mark. */
+bool h5ck_extent_fits_mark(const h5ck_extent *extent);
 
 /* The number of bytes of a shape; overflow is H5CKPT_INVALID. */
 int h5ck_tensor_nbytes(const h5ck_dtype *dtype, size_t rank, const uint64_t *shape, uint64_t *nbytes,

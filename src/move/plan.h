@@ -50,6 +50,8 @@ typedef struct h5ck_plan {
     h5ckpt_digest digest;     /* what the format will store; H5CKPT_DIGEST_NONE where it stores none */
     h5ckpt_compress compress; /* how; the format can (h5ck_format's `packs`) */
     int compress_level;
+    h5ckpt_link link;  /* whether, and how, it points at the source's files; the format can (h5ck_format's `links`) */
+    bool digest_links; /* the digest of what it points at is to be computed too, not only carried over */
     const struct h5ck_schema *schema;
     h5ck_log log; /* for what the format cannot hold */
     bool is_dir;

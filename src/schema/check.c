@@ -184,9 +184,10 @@ static int check_names(h5ck_draft *d)
 {
     const h5ck_schema *s = d->schema;
     const char *groups[] = {s->h5_parameters, s->h5_optimizers, s->h5_optimizer_state};
-    const char *attributes[] = {s->at_version, s->at_schema, s->at_class, s->at_module, s->at_python,
-                                s->at_fields,  s->at_name,   s->at_order, s->at_digest, s->at_lod};
-    enum { GROUPS = 3, ATTRIBUTES = 10, WITHOUT_LOD = 9 };
+    const char *attributes[] = {s->at_version,     s->at_schema,       s->at_class,  s->at_module,
+                                s->at_python,      s->at_fields,       s->at_name,   s->at_order,
+                                s->at_source_size, s->at_source_mtime, s->at_digest, s->at_lod};
+    enum { GROUPS = 3, ATTRIBUTES = 12, WITHOUT_LOD = 11 };
     int rc = check_distinct(d, groups, GROUPS, "group");
     if (rc == 0)
         rc = check_distinct(d, attributes, ATTRIBUTES, "attribute");

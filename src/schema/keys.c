@@ -120,6 +120,8 @@ static const h5ck_key attribute_keys[] = {
     {"order", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_order), NOWHERE, &form_part, NULL},
     {"lod", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_lod), NOWHERE, &form_part, NULL},
     {"digest", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_digest), NOWHERE, &form_part, NULL},
+    {"source_size", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_source_size), NOWHERE, &form_part, NULL},
+    {"source_mtime", H5CK_KEY_TEXT, true, IN(h5ck_schema, at_source_mtime), NOWHERE, &form_part, NULL},
 };
 static const h5ck_keys attribute_table = {"attributes", attribute_keys, COUNT(attribute_keys), NOWHERE, 0};
 

@@ -235,7 +235,8 @@ static int alter(applying *p, const h5ck_rule *r, const h5ckpt_tensor *t, const 
     info->shape = a->shape;
     int rc = h5ck_tensor_nbytes(to, a->rank, a->shape, &a->nbytes, p->err);
     a->decoder = (h5ck_decoder){read_altered, describe(a, arena), block_size(t) < 1 << 20 ? 1 << 20 : block_size(t)};
-    *extent = (h5ck_extent){.kind = H5CK_EXTENT_DECODER, .file = t->extent.file, .decoder = &a->decoder};
+    *extent = (h5ck_extent){
+        .kind = H5CK_EXTENT_DECODER, .file = t->extent.file, .mark = t->extent.mark, .decoder = &a->decoder};
     return rc ? rc : a->decoder.what ? 0 : h5ck_fail_nomem(p->err);
 }
 

@@ -83,6 +83,7 @@ typedef struct h5ck_schema {
     const char *at_class, *at_module, *at_python, *at_fields;       /* of a decay's group (docs/format.md) */
     const char *at_type_suffix;                                     /* "<field>:type" */
     const char *at_name, *at_order, *at_lod, *at_digest;            /* of a dataset; at_lod is a prefix: "lod_" */
+    const char *at_source_size, *at_source_mtime;                   /* of a dataset that lies in another file */
 
     /* the decays */
     size_t module_count;
