@@ -371,6 +371,54 @@ H5CKPT_API int h5ckpt_state_write(const h5ckpt_state *state, const char *path, c
 H5CKPT_API int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options *options,
                               h5ckpt_error **err);
 
+/* ---- Verifying --------------------------------------------------------------------------------------------------- */
+
+typedef enum h5ckpt_finding_kind {
+    H5CKPT_FINDING_DIGEST,       /* the elements do not give the digest that the checkpoint holds of them */
+    H5CKPT_FINDING_ELEMENTS,     /* the elements cannot be had; `found` is the message that says why */
+    H5CKPT_FINDING_SOURCE_SIZE,  /* the file that a linked tensor lies in has another size than when it was linked */
+    H5CKPT_FINDING_SOURCE_MTIME, /* it was modified at another time */
+    H5CKPT_FINDING_DECAY         /* a decay's fields give no rates; `found` is the message that says why */
+} h5ckpt_finding_kind;
+
+/* One thing that is not as the checkpoint says. Later versions may know more kinds. Valid during the call. */
+typedef struct h5ckpt_finding {
+    h5ckpt_finding_kind kind;
+    const char *what;     /* the kind's name: "digest", "elements", "source_size", "source_mtime", "decay" */
+    const char *name;     /* of the tensor or decay */
+    const char *path;     /* of the file that it lies in, or NULL */
+    const char *expected; /* a digest, a number of bytes, a time (2026-05-17T08:30:00.123456789Z); or NULL */
+    const char *found;
+    int differs; /* 1; 0 where a linked tensor's file is another, but its digest proves the elements to be the same */
+} h5ckpt_finding;
+typedef void h5ckpt_finding_fn(void *user, const h5ckpt_finding *finding);
+
+/* What was verified. Start from H5CKPT_VERIFIED_INIT. */
+typedef struct h5ckpt_verified {
+    size_t size;        /* sizeof(h5ckpt_verified): lets the struct grow */
+    const char *format; /* as h5ckpt_state_format */
+    size_t tensors, decays;
+    uint64_t bytes;    /* of elements, all of them read */
+    size_t digests;    /* tensors that were held against a digest */
+    size_t undigested; /* tensors that have elements and no digest (of a kind that is known here): only read */
+    size_t linked;     /* tensors in other files, which were held against the size and time that are kept of them */
+    size_t findings, differences; /* `differences` are the findings with `differs` */
+} h5ckpt_verified;
+
+#define H5CKPT_VERIFIED_INIT                                                                                           \
+    {                                                                                                                  \
+        sizeof(h5ckpt_verified), 0, 0, 0, 0, 0, 0, 0, 0, 0                                                             \
+    }
+
+/* Verifies a checkpoint: opens it (structure and schema; options as for h5ckpt_state_open, with ->jobs and ->progress;
+ * NULL for defaults), reads all elements, and holds them against the digests that it keeps, linked tensors' files against
+ * the size and time it keeps, and decays against their formulas. Calls `finding` (or NULL) with each finding, from the
+ * calling thread, in the dictionaries' order, once all is read. H5CKPT_OK where nothing differs; H5CKPT_DIFFERENT, with
+ * no error, where something does; H5CKPT_INVALID where it cannot be opened. `verified` (or NULL) is filled in by the
+ * first two. A checkpoint without digests is H5CKPT_OK when it can be read: see verified->undigested. */
+H5CKPT_API int h5ckpt_verify(const char *path, const h5ckpt_options *options, h5ckpt_finding_fn *finding, void *user,
+                             h5ckpt_verified *verified, h5ckpt_error **err);
+
 /* ---- Looking closer ---------------------------------------------------------------------------------------------- */
 
 /* How the bytes of a tensor or a decay were read, as lines of text. The caller frees the text with free(3). */

@@ -1,4 +1,4 @@
-/* verbs - what the public calls share among themselves. Private to api.c and convert.c. */
+/* verbs - what the public calls share among themselves. Private to api.c, convert.c and verify.c. */
 #ifndef H5CK_VERBS_H
 #define H5CK_VERBS_H
 

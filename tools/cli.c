@@ -5,6 +5,7 @@
 #include "term.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,6 +253,16 @@ h5ckpt_state *cli_source_open(cli_source *s, const char *path, int *code)
     if (!state)
         *code = cli_fail(err ? (int)err->code : H5CKPT_SYSTEM, err);
     return state;
+}
+
+int cli_stopped(int signal_number, h5ckpt_error *err)
+{
+    term_complain("interrupted: %s", err && err->message ? err->message : "nothing was done");
+    h5ckpt_error_free(err);
+    fflush(stdout);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+    return H5CKPT_SYSTEM;
 }
 
 int cli_fail(int code, h5ckpt_error *err)

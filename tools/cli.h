@@ -113,6 +113,9 @@ void cli_source_free(cli_source *s);
 /* Opens; on failure prints why, sets *code and returns NULL. */
 h5ckpt_state *cli_source_open(cli_source *s, const char *path, int *code);
 
+/* Dies of the signal that stopped a long verb, as a shell expects. Frees the error. */
+int cli_stopped(int signal_number, h5ckpt_error *err);
+
 /* Prints the error, frees it and returns its code. */
 int cli_fail(int code, h5ckpt_error *err);
 

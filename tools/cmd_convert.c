@@ -4,21 +4,8 @@
 #include "term.h"
 #include "verbs.h"
 
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Dies of the signal that stopped the conversion, as a shell expects. */
-static int stopped(int signal_number, h5ckpt_error *err)
-{
-    term_complain("interrupted: %s", err && err->message ? err->message : "nothing was written");
-    h5ckpt_error_free(err);
-    fflush(stdout);
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-    return H5CKPT_SYSTEM;
-}
 
 static int convert(cli_source *s, const char *from, const char *to)
 {
@@ -31,7 +18,7 @@ static int convert(cli_source *s, const char *from, const char *to)
     if (rc == H5CKPT_OK)
         return rc;
     if (signal_number && rc == H5CKPT_SYSTEM)
-        return stopped(signal_number, err);
+        return cli_stopped(signal_number, err);
     return cli_fail(rc, err);
 }
 

@@ -29,6 +29,13 @@ static const cli_verb verbs[] = {
      cmd_show},
     {"lr", "PATH", 1, 1, "print the next learning rates of every decay",
      "Prints the learning rates that each decay in PATH gives next, as Paddle computes them.", cmd_lr},
+    {"verify", "PATH", 1, 1, "check that a checkpoint is whole",
+     "Reads all of the checkpoint PATH: its structure, and all elements of its tensors. Holds them against the digests "
+     "that "
+     "it has of them, and the files that linked tensors lie in against the size and time that it has of those. Prints "
+     "a "
+     "line on each difference (exit 1), then one on what was verified.",
+     cmd_verify},
     {"schema", "[NAME]", 0, 1, "print a built-in schema, or check one's own",
      "Prints the built-in schema NAME (by default \"paddle\"), ready to be changed and used by --schema. With --check: "
      "checks the schema in FILE, and prints nothing where it is right.",

@@ -1,4 +1,4 @@
-/* progress - see progress.h. Only convert uses it, from one thread; the state is static for the signal handler's
+/* progress - see progress.h. Used from one thread, by convert and verify; the state is static for the signal handler's
  * sake. */
 #include "progress.h"
 

@@ -1,7 +1,7 @@
 /*
- * progress - the bar of a long conversion, and its end by a signal.
+ * progress - the bar of a long conversion or verification, and its end by a signal.
  *
- * The bar is drawn on stderr only where that is a terminal, once a conversion has lasted 0.3 s, and is erased at its
+ * The bar is drawn on stderr only where that is a terminal, once it has lasted 0.3 s, and is erased at its
  * end. SIGINT, SIGTERM and SIGHUP set a flag that the next progress call returns, so that the library removes its
  * unfinished target; the process then dies of that signal, as a shell expects (status 130 after Ctrl-C). Another
  * signal two seconds later or more kills at once.
