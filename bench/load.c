@@ -1,33 +1,53 @@
 /*
- * load - the seconds that h5ckpt takes in-process to load both dictionaries and touch every page of every parameter.
+ * load - the seconds that h5ckpt takes in-process to load both dictionaries and touch every page of every parameter, or
+ * only to open a checkpoint and list it.
  *
- *     load CHECKPOINT      prints the seconds, then the number of parameters and a sum that keeps the touching honest
+ *     load CHECKPOINT          prints the seconds, then the number of parameters and a sum that keeps the touching honest
+ *     load --open CHECKPOINT   prints "SECONDS PEAK_KIB COUNT": h5ckpt_state_open, and each parameter's name, dtype and
+ *                              shape asked for; no parameter's data
  */
+#include "many.h"
+
 #include <h5ckpt.h>
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <time.h>
+#include <string.h>
 
-static double now(void)
+static int fail(const h5ckpt_error *err)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    fprintf(stderr, "load: %s\n", err ? err->message : "usage: load [--open] CHECKPOINT");
+    return 1;
 }
 
-int main(int argc, char **argv)
+/* What a listing asks of each. */
+static int open_and_list(const char *path)
+{
+    h5ckpt_error *err = NULL;
+    size_t listed = 0, i = 0;
+    double start = many_now();
+    h5ckpt_state *state = h5ckpt_state_open(path, NULL, &err);
+    if (!state)
+        return fail(err);
+    const h5ckpt_tensors *parameters = h5ckpt_state_parameters(state);
+    for (const h5ckpt_tensor *t; (t = h5ckpt_tensors_at(parameters, i)); i++) {
+        const h5ckpt_tensor_info *info = h5ckpt_tensor_get_info(t);
+        listed += *info->name && h5ckpt_dtype_name(info->dtype) && (info->rank == 0 || info->shape[0] != UINT64_MAX);
+    }
+    many_report(start, listed);
+    h5ckpt_state_free(state);
+    return 0;
+}
+
+static int load_and_touch(const char *path)
 {
     enum { PAGE = 4096 };
     h5ckpt_tensors *parameters;
     h5ckpt_decays *decays;
     h5ckpt_error *err = NULL;
     uint64_t sum = 0;
-    double start = now();
-    if (argc != 2 || h5ckpt_load_persistables(argv[1], &parameters, &decays, &err)) {
-        fprintf(stderr, "load: %s\n", err ? err->message : "usage: load CHECKPOINT");
-        return 1;
-    }
+    double start = many_now();
+    if (h5ckpt_load_persistables(path, &parameters, &decays, &err))
+        return fail(err);
     size_t count = h5ckpt_tensors_count(parameters);
     for (size_t i = 0; i < count; i++) {
         const h5ckpt_tensor *t = h5ckpt_tensors_at(parameters, i);
@@ -36,9 +56,16 @@ int main(int argc, char **argv)
         for (uint64_t at = 0; data && at < n; at += PAGE)
             sum += data[at];
     }
-    double seconds = now() - start;
+    double seconds = many_now() - start;
     printf("%.6f %zu %" PRIu64 "\n", seconds, count, sum);
     h5ckpt_tensors_free(parameters);
     h5ckpt_decays_free(decays);
     return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--open") == 0)
+        return open_and_list(argv[2]);
+    return argc == 2 ? load_and_touch(argv[1]) : fail(NULL);
 }
