@@ -6,6 +6,7 @@
 #include "base/le.h"
 #include "format/format.h"
 #include "hdf5/h5.h"
+#include "move/digest.h"
 #include "move/move.h"
 
 #include <fcntl.h>
@@ -982,6 +983,39 @@ static void text_in_bytes_is_utf8(void)
     h5ckpt_state_free(read_back(test_tmp("bytes.h5")));
 }
 
+/* Enough tensors for several heaps of texts, one without elements among them. Each digest is held against a fresh one
+ * of the elements; metadata of the same length stays what it is. */
+static void each_tensor_gets_its_own_digest(void)
+{
+    enum { COUNT = 300, EMPTY = 150 };
+    static uint64_t data[COUNT];
+    const uint64_t one[] = {1}, none[] = {0};
+    char name[16], text[H5CK_DIGEST_TEXT];
+    const char *blanks = "                                         "; /* 41, as many as a digest has */
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = new_state();
+    for (size_t i = 0; i < COUNT; i++) {
+        data[i] = i * 0x9E3779B97F4A7C15;
+        snprintf(name, sizeof name, "t%zu", i);
+        add(s, name, H5CKPT_DTYPE_UINT64, 1, i == EMPTY ? none : one, &data[i]);
+    }
+    h5ckpt_state_set_metadata(s, "blanks", blanks, &err);
+    s = read_back(written(s, "digests.h5"));
+    h5ck_digest *d = h5ck_digest_new(H5CKPT_DIGEST_XXH3);
+    CU_ASSERT_EQUAL_FATAL(s->parameters.dict.count, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        const h5ckpt_tensor *t = s->parameters.dict.entries[i].value;
+        h5ck_digest_reset(d);
+        h5ck_digest_update(d, &data[i], sizeof data[i]);
+        h5ck_digest_text(d, text, &err);
+        CU_ASSERT_TRUE(i == EMPTY ? !t->digest : t->digest && strcmp(t->digest, text) == 0);
+    }
+    CU_ASSERT_STRING_EQUAL(h5ckpt_value_get(&s->metadata, "blanks")->as.str, blanks);
+    h5ck_digest_free(d);
+    h5ckpt_state_free(s);
+    test_expect_none(&err);
+}
+
 static void digests_are_digests_or_of_another_kind(void)
 {
     const char *cut = "xxh3-128:00", *none = "0123", *other = "blake3:00ff";
@@ -1095,6 +1129,7 @@ int main(void)
         {"refuses another version", refuses_another_version},
         {"refuses hostile attributes", refuses_hostile_attributes},
         {"text in bytes is UTF-8", text_in_bytes_is_utf8},
+        {"each tensor gets its own digest", each_tensor_gets_its_own_digest},
         {"digests are digests or of another kind", digests_are_digests_or_of_another_kind},
         {"refuses a cut at every offset", refuses_a_cut_at_every_offset},
         {"survives flipped bytes", survives_flipped_bytes},

@@ -144,6 +144,8 @@ static void digests_have_their_known_answers(void)
     CU_ASSERT_STRING_EQUAL(text, "xxh3-128:99aa06d3014798d86001c324468d497f");
     CU_ASSERT_EQUAL(h5ck_digest_parse(text, &algorithm), H5CK_DIGEST_KNOWN);
     CU_ASSERT_EQUAL(algorithm, H5CKPT_DIGEST_XXH3);
+    CU_ASSERT_EQUAL(h5ck_digest_length(H5CKPT_DIGEST_XXH3), strlen(text));
+    CU_ASSERT_EQUAL(h5ck_digest_length(H5CKPT_DIGEST_NONE), 0);
     h5ck_digest_free(d);
     if (h5ck_digest_available(H5CKPT_DIGEST_SHA256)) {
         d = h5ck_digest_new(H5CKPT_DIGEST_SHA256);
@@ -151,6 +153,7 @@ static void digests_have_their_known_answers(void)
         h5ck_digest_update(d, "c", 1);
         CU_ASSERT_EQUAL(h5ck_digest_text(d, text, NULL), 0);
         CU_ASSERT_STRING_EQUAL(text, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        CU_ASSERT_EQUAL(h5ck_digest_length(H5CKPT_DIGEST_SHA256), strlen(text));
         h5ck_digest_free(d);
     }
     CU_ASSERT_EQUAL(h5ck_digest_parse("md5:00", &algorithm), H5CK_DIGEST_UNKNOWN);

@@ -2,13 +2,17 @@
  * fmt_hdf5_write.c - from a state to an HDF5 file, in two parts around the move.
  *
  * First libhdf5 makes the file with all attributes and all datasets, allocated but empty, and tells where each one's
- * elements lie: the plan. The mover fills them in. Then libhdf5 opens the file once more and adds the digests, which
- * only the move could tell. Where datasets are compressed the file stays open in between (fmt_hdf5_pack.c). Datasets
- * that only point into the source's files: see fmt_hdf5_link.c.
+ * elements lie: the plan. The mover fills them in. The digests, which only the move can tell, are blanks of their length
+ * until then, and are written over those where they lie: to open each dataset again for its attribute would take as
+ * long as to create it.
+ *
+ * Where datasets are compressed the file stays open in between (fmt_hdf5_pack.c). Datasets that only point into the
+ * source's files: see fmt_hdf5_link.c.
  */
 #include "base/fs.h"
 #include "format/fmt_hdf5.h"
 #include "format/fmt_hdf5_pack.h"
+#include "move/digest.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,21 +21,29 @@
 
 enum { DTYPES = 64 };
 
+/* Where the digest of a move will be. */
+typedef struct digest_place {
+    unsigned char reference[H5CK_HDF5_REFERENCE];
+} digest_place;
+
 typedef struct writer {
     h5ck_plan *plan;
     const h5ck_schema *schema;
     h5ckpt_error **err;
     hid_t file, dataset_list, group_list, link_list;
-    hid_t types[DTYPES]; /* by dtype; 0 for those not needed yet */
+    hid_t text, scalar; /* of the digests */
+    h5ck_hdf5_source source;
+    size_t digest_length; /* 0 for none */
+    hid_t types[DTYPES];  /* by dtype; 0 for those not needed yet */
     size_t file_index;
-    haddr_t *addresses;         /* by move: of the datasets' headers, for finish() */
+    digest_place *digests;      /* by move, for finish() */
     h5ck_fmt_hdf5_packs *packs; /* NULL: nothing is compressed */
     h5ck_hdf5_linker linker;
 } writer;
 
 /* What finish() and discard() need: the plan's `user`. */
 typedef struct unfinished {
-    haddr_t *addresses;
+    const digest_place *digests;
     h5ck_fmt_hdf5_packs *packs;
 } unfinished;
 
@@ -94,23 +106,37 @@ static int choose_storing(writer *w, const h5ckpt_tensor *t, storing *how)
     return w->packs ? h5ck_fmt_hdf5_pack(w->packs, w->plan, t, w->dataset_list, &how->packed, &how->own, w->err) : 0;
 }
 
-/* Where the elements go (those of a linked dataset nowhere), and where the header is, for the digest. */
-static int plan_move(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link,
-                     const storing *how)
+/* Where the elements go: of a plain dataset to its offset, of others where their packer knows. */
+static int plan_elements(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link,
+                         const storing *how)
 {
     H5L_info_t info;
-    bool here = !how->packed && !how->linked;
-    haddr_t at = here ? H5Dget_offset(dataset) : 0;
-    if (t->info.nbytes == 0 || (how->linked && !w->plan->digest_links))
-        return 0;
-    if (at == HADDR_UNDEF || H5Lget_info(group, link, &info, H5P_DEFAULT) < 0)
-        return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
-    w->addresses[w->plan->move_count] = info.u.address;
-    if (how->packed)
+    if (how->packed) {
+        if (H5Lget_info(group, link, &info, H5P_DEFAULT) < 0)
+            return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
         return h5ck_fmt_hdf5_pack_move(how->packed, w->plan, t, w->file_index, info.u.address, w->err);
+    }
+    haddr_t at = how->linked ? 0 : H5Dget_offset(dataset);
+    if (at == HADDR_UNDEF)
+        return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
     int rc = h5ck_plan_add_move(w->plan, t, w->file_index, at, w->err);
     if (rc == 0 && how->linked)
         w->plan->moves[w->plan->move_count - 1].packer = &h5ck_fmt_hdf5_read_only;
+    return rc;
+}
+
+/* The move of a dataset's elements (a linked one's are moved nowhere, and read only for a digest), and where their
+ * digest goes. */
+static int plan_move(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link,
+                     const storing *how)
+{
+    if (t->info.nbytes == 0 || (how->linked && !w->plan->digest_links))
+        return 0;
+    unsigned char *reference = w->digest_length ? w->digests[w->plan->move_count].reference : NULL;
+    int rc = plan_elements(w, group, dataset, t, link, how);
+    if (rc == 0 && reference)
+        rc = h5ck_hdf5_attr_put_later(dataset, w->schema->at_digest, w->text, w->scalar, w->digest_length, &w->source,
+                                      reference, w->err);
     return rc;
 }
 
@@ -266,7 +292,9 @@ static int make_lists(writer *w)
     w->dataset_list = H5Pcreate(H5P_DATASET_CREATE);
     w->group_list = h5ck_hdf5_group_list();
     w->link_list = h5ck_hdf5_link_list();
-    if (w->dataset_list < 0 || w->group_list < 0 || w->link_list < 0 ||
+    w->text = h5ck_hdf5_type_text_new();
+    w->scalar = H5Screate(H5S_SCALAR);
+    if (w->dataset_list < 0 || w->group_list < 0 || w->link_list < 0 || w->text < 0 || w->scalar < 0 ||
         H5Pset_obj_track_times(w->dataset_list, false) < 0 ||
         H5Pset_alloc_time(w->dataset_list, H5D_ALLOC_TIME_EARLY) < 0 ||
         H5Pset_fill_time(w->dataset_list, H5D_FILL_TIME_NEVER) < 0)
@@ -277,6 +305,8 @@ static int make_lists(writer *w)
 static int make_skeleton(writer *w, const h5ckpt_state *state)
 {
     int rc = make_lists(w);
+    if (rc == 0 && w->digest_length)
+        rc = h5ck_hdf5_source_make(w->file, -1, 0, &w->source, w->err);
     if (rc == 0)
         rc = put_root_attrs(w, &state->metadata);
     if (rc == 0)
@@ -291,33 +321,48 @@ static int make_skeleton(writer *w, const h5ckpt_state *state)
     h5ck_hdf5_close(w->dataset_list);
     h5ck_hdf5_close(w->group_list);
     h5ck_hdf5_close(w->link_list);
+    h5ck_hdf5_close(w->text);
+    h5ck_hdf5_close(w->scalar);
+    h5ck_hdf5_source_free(&w->source);
     return rc;
 }
 
-static int put_digests(h5ck_plan *plan, hid_t file, h5ckpt_error **err)
+static int put_each_digest(const h5ck_plan *plan, const h5ck_hdf5_source *file, h5ckpt_error **err)
 {
-    const haddr_t *addresses = ((const unfinished *)plan->user)->addresses;
+    const digest_place *places = ((const unfinished *)plan->user)->digests;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < plan->move_count; i++) {
-        if (!*plan->moves[i].digest)
-            continue;
-        hid_t dataset = H5Oopen_by_addr(file, addresses[i]);
-        rc = dataset < 0 ? h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot open a new dataset again")
-                         : h5ck_hdf5_attr_put_text(dataset, plan->schema->at_digest, plan->moves[i].digest, err);
-        h5ck_hdf5_close(dataset);
+        rc = h5ck_hdf5_heap_overwrite(places[i].reference, plan->moves[i].digest, file, err);
         if (rc)
             h5ck_err_where(err, rc, NULL, plan->moves[i].tensor->info.name);
     }
     return rc;
 }
 
-static int finish_packed(h5ck_plan *plan, h5ck_fmt_hdf5_packs *packs, h5ckpt_error **err)
+/* libhdf5 has closed the file. */
+static int put_digests(const h5ck_plan *plan, h5ckpt_error **err)
+{
+    h5ck_hdf5_source file;
+    h5ck_fs_stat st;
+    int fd, rc = h5ck_fs_open_write(plan->stage, &fd, err);
+    if (rc)
+        return rc;
+    rc = h5ck_fs_status(plan->stage, &st, err);
+    if (rc == 0)
+        rc = h5ck_hdf5_source_again(fd, st.size, &file, err);
+    if (rc == 0) {
+        rc = put_each_digest(plan, &file, err);
+        h5ck_hdf5_source_free(&file);
+    }
+    int closed = h5ck_fs_close(fd, rc ? NULL : err);
+    return rc ? rc : closed;
+}
+
+static int finish_packed(h5ck_fmt_hdf5_packs *packs, h5ckpt_error **err)
 {
     h5ck_hdf5_guard guard;
     h5ck_hdf5_enter(&guard);
     int rc = h5ck_fmt_hdf5_packs_finish(packs, err);
-    if (rc == 0)
-        rc = put_digests(plan, packs->file.id, err);
     rc = h5ck_hdf5_file_close(&packs->file, rc, err);
     h5ck_hdf5_leave(&guard);
     return rc;
@@ -326,22 +371,8 @@ static int finish_packed(h5ck_plan *plan, h5ck_fmt_hdf5_packs *packs, h5ckpt_err
 static int finish(h5ck_plan *plan, h5ckpt_error **err)
 {
     const unfinished *u = plan->user;
-    h5ck_hdf5_guard guard;
-    h5ck_hdf5_file file;
-    bool any = false;
-    if (u->packs)
-        return finish_packed(plan, u->packs, err);
-    for (size_t i = 0; i < plan->move_count; i++)
-        any |= *plan->moves[i].digest != 0;
-    if (!any)
-        return 0;
-    h5ck_hdf5_enter(&guard);
-    int rc = h5ck_hdf5_file_open(&file, plan->stage, plan->move_count, err);
-    if (rc == 0)
-        rc = put_digests(plan, file.id, err);
-    rc = h5ck_hdf5_file_close(&file, rc, err);
-    h5ck_hdf5_leave(&guard);
-    return rc;
+    int rc = u->packs ? finish_packed(u->packs, err) : 0;
+    return rc || plan->digest == H5CKPT_DIGEST_NONE ? rc : put_digests(plan, err);
 }
 
 /* Also the file of a move that failed. */
@@ -369,13 +400,14 @@ int h5ck_fmt_hdf5_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error 
     h5ck_fs_stat st;
     plan->is_dir = false;
     unfinished *u = h5ck_arena_zalloc(&plan->arena, 1, sizeof *u);
-    w.addresses = h5ck_arena_zalloc(&plan->arena, tensors, sizeof *w.addresses);
+    w.digest_length = h5ck_digest_length(plan->digest);
+    w.digests = h5ck_arena_zalloc(&plan->arena, w.digest_length ? tensors : 0, sizeof *w.digests);
     w.packs = plan->compress ? h5ck_fmt_hdf5_packs_new(plan) : NULL;
-    if (!u || !w.addresses || (plan->compress && !w.packs))
+    if (!u || !w.digests || (plan->compress && !w.packs))
         return h5ck_fail_nomem(err);
     if (w.packs)
         target = &w.packs->file;
-    *u = (unfinished){w.addresses, w.packs};
+    *u = (unfinished){w.digests, w.packs};
     plan->user = u;
     plan->finish = finish;
     plan->discard = discard;

@@ -110,11 +110,21 @@ typedef struct h5ck_hdf5_source {
 
 /* Freed by h5ck_hdf5_source_free, also where this fails. */
 int h5ck_hdf5_source_make(hid_t file, int fd, uint64_t size, h5ck_hdf5_source *from, h5ckpt_error **err);
+/* Of a file that h5ck_hdf5_file_create made, once libhdf5 has closed it. */
+int h5ck_hdf5_source_again(int fd, uint64_t size, h5ck_hdf5_source *from, h5ckpt_error **err);
 void h5ck_hdf5_source_free(h5ck_hdf5_source *from);
 
 /* The `count` texts of an attribute of a variable-length string type, up to each one's first zero. */
 int h5ck_hdf5_heap_texts(hid_t attr, hid_t type, size_t count, const h5ck_hdf5_source *from, h5ck_arena *arena,
                          const char **texts, size_t *lengths, h5ckpt_error **err);
+
+/* A text that is written later, in a file of our own: where it will be, as an attribute of one text says it; and the
+ * text, of the very length that stands there. The first needs libhdf5, the second only a source made again. */
+enum { H5CK_HDF5_REFERENCE = 16 };
+int h5ck_hdf5_heap_reference(hid_t attr, hid_t type, const h5ck_hdf5_source *from,
+                             unsigned char reference[H5CK_HDF5_REFERENCE], h5ckpt_error **err);
+int h5ck_hdf5_heap_overwrite(const unsigned char reference[H5CK_HDF5_REFERENCE], const char *text,
+                             const h5ck_hdf5_source *from, h5ckpt_error **err);
 
 /* ---- h5_attr.c: attributes, one at a time ---- */
 
@@ -156,6 +166,10 @@ bool h5ck_hdf5_attr_int_at(const h5ck_hdf5_attr *a, size_t i, int64_t *value);
 int h5ck_hdf5_attr_put(hid_t object, const char *name, hid_t type, int rank, const uint64_t *shape, const void *data,
                        h5ckpt_error **err);
 int h5ck_hdf5_attr_put_text(hid_t object, const char *name, const char *text, h5ckpt_error **err);
+/* A text of this length, to be written later where *reference says (h5_heap.c). `type` is the texts', `space` a scalar. */
+int h5ck_hdf5_attr_put_later(hid_t object, const char *name, hid_t type, hid_t space, size_t length,
+                             const h5ck_hdf5_source *from, unsigned char reference[H5CK_HDF5_REFERENCE],
+                             h5ckpt_error **err);
 int h5ck_hdf5_attr_put_dtype(hid_t object, const char *name, h5ckpt_dtype dtype, int rank, const uint64_t *shape,
                              const void *data, h5ckpt_error **err);
 

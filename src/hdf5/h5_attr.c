@@ -259,6 +259,27 @@ int h5ck_hdf5_attr_put_text(hid_t object, const char *name, const char *text, h5
     return rc;
 }
 
+int h5ck_hdf5_attr_put_later(hid_t object, const char *name, hid_t type, hid_t space, size_t length,
+                             const h5ck_hdf5_source *from, unsigned char reference[H5CK_HDF5_REFERENCE],
+                             h5ckpt_error **err)
+{
+    char blanks[H5CK_DIGEST_TEXT];
+    const char *text = blanks;
+    if (length >= sizeof blanks)
+        return h5ck_fail(err, H5CKPT_SYSTEM, "expected a text of less than %zu bytes", sizeof blanks);
+    memset(blanks, ' ', length);
+    blanks[length] = 0;
+    hid_t list = create_list(name);
+    hid_t attr = list < 0 ? -1 : H5Acreate2(object, name, type, space, list, H5P_DEFAULT);
+    int rc = attr < 0 || H5Awrite(attr, type, &text) < 0
+                 ? h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot write an attribute")
+                 : h5ck_hdf5_heap_reference(attr, type, from, reference, err);
+    h5ck_hdf5_close(attr);
+    if (list != H5P_DEFAULT)
+        h5ck_hdf5_close(list);
+    return rc ? h5ck_err_part(err, rc, name) : 0;
+}
+
 int h5ck_hdf5_attr_put_dtype(hid_t object, const char *name, h5ckpt_dtype dtype, int rank, const uint64_t *shape,
                              const void *data, h5ckpt_error **err)
 {

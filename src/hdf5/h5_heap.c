@@ -20,6 +20,9 @@
  *
  * Refused: collections and objects that are not inside the file, another version, texts of more bytes in sum than the
  * file and 64 MiB.
+ *
+ * For want of a checksum a text of known length can also be written later than its reference: h5_attr.c puts one of
+ * that length in its place first, and h5ck_hdf5_heap_overwrite writes the true one over it where it lies.
  */
 #include "base/ckd.h"
 #include "base/fs.h"
@@ -86,6 +89,16 @@ static int read_references(hid_t attr, hid_t type, const h5ck_hdf5_source *from,
 
 /* ---- Sources ---- */
 
+static int make_heap(h5ck_hdf5_source *from, h5ckpt_error **err)
+{
+    from->heap = calloc(1, sizeof *from->heap);
+    if (!from->heap)
+        return h5ck_fail_nomem(err);
+    from->heap->address = UINT64_MAX;
+    from->heap->reference = -1;
+    return 0;
+}
+
 int h5ck_hdf5_source_make(hid_t file, int fd, uint64_t size, h5ck_hdf5_source *from, h5ckpt_error **err)
 {
     hid_t list = H5Fget_create_plist(file);
@@ -96,12 +109,14 @@ int h5ck_hdf5_source_make(hid_t file, int fd, uint64_t size, h5ck_hdf5_source *f
     *from = (h5ck_hdf5_source){fd, size, base, (unsigned)address, (unsigned)length, NULL};
     if (!ok || address < 2 || address > 8 || length < 2 || length > 8)
         return h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the file's sizes");
-    from->heap = calloc(1, sizeof *from->heap);
-    if (!from->heap)
-        return h5ck_fail_nomem(err);
-    from->heap->address = UINT64_MAX;
-    from->heap->reference = -1;
-    return 0;
+    return make_heap(from, err);
+}
+
+/* Files that are written have addresses and lengths of 8 bytes, and no user block. */
+int h5ck_hdf5_source_again(int fd, uint64_t size, h5ck_hdf5_source *from, h5ckpt_error **err)
+{
+    *from = (h5ck_hdf5_source){fd, size, 0, 8, 8, NULL};
+    return make_heap(from, err);
 }
 
 void h5ck_hdf5_source_free(h5ck_hdf5_source *from)
@@ -176,27 +191,34 @@ static int load(h5ck_hdf5_heap *c, uint64_t address, const h5ck_hdf5_source *fro
     return rc;
 }
 
-/* One reference to text in the arena. A length of 0 is "", whatever the rest says. */
-static int follow(const unsigned char *reference, const h5ck_hdf5_source *from, h5ck_hdf5_heap *c, uint64_t *budget,
-                  h5ck_arena *arena, const char **text, size_t *length, h5ckpt_error **err)
+/* Where in its collection, which is loaded, the text of a reference begins; its length is not 0. */
+static int find(const unsigned char *reference, const h5ck_hdf5_source *from, uint64_t *budget, uint64_t *at,
+                h5ckpt_error **err)
 {
+    h5ck_hdf5_heap *c = from->heap;
     uint64_t n = h5ck_le_get(reference, 4), address = h5ck_le_get(reference + 4, from->address_size);
     uint64_t index = h5ck_le_get(reference + 4 + from->address_size, 4);
-    const char *data = "";
-    int rc = 0;
-    if (n && address != c->address)
-        rc = load(c, address, from, budget, err);
+    int rc = address == c->address ? 0 : load(c, address, from, budget, err);
     if (rc)
         return rc;
-    if (n) {
-        uint64_t p = index < OBJECTS ? c->objects[index] : 0;
-        uint64_t has = p ? h5ck_le_get(c->data + p + 8, from->length_size) : 0;
-        if (n > has || n > *budget)
-            return h5ck_fail(err, H5CKPT_INVALID, "expected text of %" PRIu64 " bytes in the heap, found %" PRIu64, n,
-                             has);
-        data = (const char *)c->data + p + header_size(from);
-        *budget -= n;
-    }
+    uint64_t p = index < OBJECTS ? c->objects[index] : 0;
+    uint64_t has = p ? h5ck_le_get(c->data + p + 8, from->length_size) : 0;
+    if (n > has || n > *budget)
+        return h5ck_fail(err, H5CKPT_INVALID, "expected text of %" PRIu64 " bytes in the heap, found %" PRIu64, n, has);
+    *at = p + header_size(from);
+    *budget -= n;
+    return 0;
+}
+
+/* One reference to text in the arena. A length of 0 is "", whatever the rest says. */
+static int follow(const unsigned char *reference, const h5ck_hdf5_source *from, uint64_t *budget, h5ck_arena *arena,
+                  const char **text, size_t *length, h5ckpt_error **err)
+{
+    uint64_t at = 0, n = h5ck_le_get(reference, 4);
+    int rc = n ? find(reference, from, budget, &at, err) : 0;
+    if (rc)
+        return rc;
+    const char *data = n ? (const char *)from->heap->data + at : "";
     *length = strnlen(data, (size_t)n);
     *text = h5ck_arena_strndup(arena, data, *length);
     return *text ? 0 : h5ck_fail_nomem(err);
@@ -216,7 +238,29 @@ int h5ck_hdf5_heap_texts(hid_t attr, hid_t type, size_t count, const h5ck_hdf5_s
     unsigned char *references = malloc((size_t)bytes);
     int rc = references ? read_references(attr, type, from, references, err) : h5ck_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = follow(references + i * step, from, from->heap, &budget, arena, &texts[i], &lengths[i], err);
+        rc = follow(references + i * step, from, &budget, arena, &texts[i], &lengths[i], err);
     free(references);
     return rc;
+}
+
+/* ---- Written later ---- */
+
+int h5ck_hdf5_heap_reference(hid_t attr, hid_t type, const h5ck_hdf5_source *from,
+                             unsigned char reference[H5CK_HDF5_REFERENCE], h5ckpt_error **err)
+{
+    return read_references(attr, type, from, reference, err);
+}
+
+int h5ck_hdf5_heap_overwrite(const unsigned char reference[H5CK_HDF5_REFERENCE], const char *text,
+                             const h5ck_hdf5_source *from, h5ckpt_error **err)
+{
+    uint64_t at, budget = UINT64_MAX;
+    size_t n = strlen(text);
+    int rc = find(reference, from, &budget, &at, err);
+    if (rc)
+        return rc;
+    if (n != h5ck_le_get(reference, 4))
+        return h5ck_fail(err, H5CKPT_SYSTEM, "expected room for a text of %zu bytes, found %" PRIu64, n,
+                         h5ck_le_get(reference, 4));
+    return h5ck_fs_pwrite(from->fd, text, n, from->base + from->heap->address + at, err);
 }

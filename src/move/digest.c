@@ -3,7 +3,6 @@
 
 #include "model/tensor.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -42,6 +41,14 @@ bool h5ck_digest_available(h5ckpt_digest algorithm)
         if (algorithms[i].algorithm == algorithm)
             return algorithms[i].available;
     return algorithm == H5CKPT_DIGEST_NONE;
+}
+
+size_t h5ck_digest_length(h5ckpt_digest algorithm)
+{
+    for (size_t i = 0; i < ALGORITHMS; i++)
+        if (algorithms[i].algorithm == algorithm)
+            return strlen(algorithms[i].prefix) + 2 * algorithms[i].bytes;
+    return 0;
 }
 
 h5ck_digest_form h5ck_digest_parse(const char *text, h5ckpt_digest *algorithm)
@@ -118,9 +125,13 @@ int h5ck_digest_text(h5ck_digest *d, char *text, h5ckpt_error **err)
     for (size_t i = 0; i < ALGORITHMS; i++) {
         if (algorithms[i].algorithm != d->algorithm)
             continue;
-        char *p = text + sprintf(text, "%s", algorithms[i].prefix);
-        for (size_t b = 0; b < algorithms[i].bytes; b++)
-            p += sprintf(p, "%02x", bytes[b]);
+        size_t n = strlen(algorithms[i].prefix);
+        memcpy(text, algorithms[i].prefix, n);
+        for (size_t b = 0; b < algorithms[i].bytes; b++) {
+            text[n++] = "0123456789abcdef"[bytes[b] >> 4];
+            text[n++] = "0123456789abcdef"[bytes[b] & 15];
+        }
+        text[n] = 0;
     }
     return 0;
 }

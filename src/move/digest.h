@@ -13,6 +13,9 @@ typedef struct h5ck_digest h5ck_digest;
 h5ck_digest *h5ck_digest_new(h5ckpt_digest algorithm);
 bool h5ck_digest_available(h5ckpt_digest algorithm);
 
+/* The length of an algorithm's texts; 0 for none. */
+size_t h5ck_digest_length(h5ckpt_digest algorithm);
+
 /* What a text is: a digest that this build knows by name (*algorithm), one of another kind, or none at all. */
 typedef enum h5ck_digest_form { H5CK_DIGEST_KNOWN, H5CK_DIGEST_UNKNOWN, H5CK_DIGEST_BROKEN } h5ck_digest_form;
 h5ck_digest_form h5ck_digest_parse(const char *text, h5ckpt_digest *algorithm);
