@@ -41,7 +41,7 @@ hid_t h5ck_hdf5_group_list(void);
 /* How links are made: their names are UTF-8. A new id, or negative. */
 hid_t h5ck_hdf5_link_list(void);
 
-/* Closes any id; negative ones are none. */
+/* Closes any id but a file's; negative ones are none. */
 void h5ck_hdf5_close(hid_t id);
 
 /* ---- h5_file.c: an open file, behind a driver of our own ---- */
@@ -86,7 +86,8 @@ int h5ck_hdf5_file_close(h5ck_hdf5_file *file, int rc, h5ckpt_error **err);
 hid_t h5ck_hdf5_type_new(const h5ck_dtype *dtype);
 
 /* The dtype of an HDF5 type; NULL where it is none. *plain: its bytes are those that h5ckpt uses (little-endian, no
- * gaps). *memory, a new id, is the type to read it as; negative where there is no dtype. */
+ * gaps). *memory, a new id, is the type to read it as; negative where there is no dtype. Not made where `memory` is
+ * NULL. */
 int h5ck_hdf5_type_find(hid_t type, const h5ck_dtype **dtype, bool *plain, hid_t *memory, h5ckpt_error **err);
 
 /* "little-endian 32-bit float", for messages and --explain. */
@@ -240,6 +241,11 @@ typedef struct h5ck_hdf5_reader {
     h5ck_hdf5_file hdf5;          /* its id is negative once it is closed */
     size_t decoders;
     struct h5ck_hdf5_cache *cache; /* of the decoders of chunks (h5_cache.c), or NULL */
+    struct {
+        hid_t id; /* 0: none yet */
+        const h5ck_dtype *dtype;
+        bool plain;
+    } last_type; /* what the dataset before was of: the next one often is, too */
     struct {
         const h5ck_decoder *owner; /* of an open dataset, the one used last in front */
         hid_t id;

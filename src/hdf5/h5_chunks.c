@@ -71,26 +71,32 @@ static int read_filters(hid_t list, size_t element, h5ck_hdf5_filters *f, h5ckpt
 }
 
 /* Zeros, where the file does not say otherwise. */
-static int read_fill(hid_t list, hid_t memory, h5ck_hdf5_chunks *c, h5ckpt_error **err)
+static int read_fill(hid_t list, hid_t type, h5ck_hdf5_chunks *c, h5ckpt_error **err)
 {
     H5D_fill_value_t defined;
+    const h5ck_dtype *dtype;
+    bool plain;
+    hid_t memory = -1;
     if (H5Pfill_value_defined(list, &defined) < 0)
         return h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the fill value");
-    if (defined != H5D_FILL_VALUE_USER_DEFINED || H5Tget_size(memory) > sizeof c->fill)
+    if (defined != H5D_FILL_VALUE_USER_DEFINED)
         return 0;
-    if (H5Pget_fill_value(list, memory, c->fill) < 0)
-        return h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the fill value");
-    return 0;
+    int rc = h5ck_hdf5_type_find(type, &dtype, &plain, &memory, err);
+    if (rc == 0 && memory >= 0 && H5Tget_size(memory) <= sizeof c->fill && H5Pget_fill_value(list, memory, c->fill) < 0)
+        rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the fill value");
+    h5ck_hdf5_close(memory);
+    return rc;
 }
 
-int h5ck_hdf5_chunks_make(hid_t list, size_t rank, const uint64_t *shape, size_t element, hid_t memory,
-                          uint64_t file_size, h5ck_hdf5_chunks *c, h5ckpt_error **err)
+int h5ck_hdf5_chunks_make(hid_t list, size_t rank, const uint64_t *shape, hid_t type, uint64_t file_size,
+                          h5ck_hdf5_chunks *c, h5ckpt_error **err)
 {
+    size_t element = H5Tget_size(type);
     *c = (h5ck_hdf5_chunks){.bytes = 0};
     int rc = read_shape(list, rank, shape, element, file_size, c, err);
     if (rc == 0)
         rc = read_filters(list, element, &c->filters, err);
-    return rc ? rc : read_fill(list, memory, c, err);
+    return rc ? rc : read_fill(list, type, c, err);
 }
 
 /* ---- Decoding ---- */

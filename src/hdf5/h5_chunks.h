@@ -12,11 +12,10 @@ typedef struct h5ck_hdf5_chunks {
     unsigned char fill[16]; /* the element that was never written, as h5ckpt has it */
 } h5ck_hdf5_chunks;
 
-/* Of a chunked dataset with this creation list; `element` bytes in the file, `memory` as h5ckpt has one. Refused: other
- * filters than those of h5_filter.h, a shuffle of other elements, chunks larger than the file and 64 MiB. The guard is
- * held. */
-int h5ck_hdf5_chunks_make(hid_t list, size_t rank, const uint64_t *shape, size_t element, hid_t memory,
-                          uint64_t file_size, h5ck_hdf5_chunks *chunks, h5ckpt_error **err);
+/* Of a chunked dataset with this creation list, of elements of `type` in the file. Refused: other filters than those of
+ * h5_filter.h, a shuffle of other elements, chunks larger than the file and 64 MiB. The guard is held. */
+int h5ck_hdf5_chunks_make(hid_t list, size_t rank, const uint64_t *shape, hid_t type, uint64_t file_size,
+                          h5ck_hdf5_chunks *chunks, h5ckpt_error **err);
 
 /* Makes the extent of a chunked dataset; it lives in the state. `plain`: the file's elements are h5ckpt's. The guard is
  * held. */

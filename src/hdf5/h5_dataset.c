@@ -27,8 +27,8 @@ typedef struct storage {
     h5ck_hdf5_chunks chunks;
 } storage;
 
-static int read_storage(hid_t dataset, const h5ckpt_tensor_info *info, hid_t type, hid_t memory, uint64_t file_size,
-                        storage *s, h5ckpt_error **err)
+static int read_storage(hid_t dataset, const h5ckpt_tensor_info *info, hid_t type, uint64_t file_size, storage *s,
+                        h5ckpt_error **err)
 {
     hid_t list = H5Dget_create_plist(dataset);
     H5D_layout_t layout = list < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(list);
@@ -42,8 +42,7 @@ static int read_storage(hid_t dataset, const h5ckpt_tensor_info *info, hid_t typ
     else if (elsewhere != 0) /* of any layout: libhdf5 goes by the list of files, where there is one */
         rc = h5ck_hdf5_segment_read(list, elsewhere, &s->external, err);
     else if (s->chunked)
-        rc =
-            h5ck_hdf5_chunks_make(list, info->rank, info->shape, H5Tget_size(type), memory, file_size, &s->chunks, err);
+        rc = h5ck_hdf5_chunks_make(list, info->rank, info->shape, type, file_size, &s->chunks, err);
     h5ck_hdf5_close(list);
     return rc;
 }
@@ -82,9 +81,9 @@ static int read_shape(hid_t dataset, h5ckpt_tensor_info *info, uint64_t *shape, 
     return 0;
 }
 
-/* The type in the file, and the one to read it as. */
+/* The type in the file, and what it is here. */
 typedef struct types {
-    hid_t file, memory;
+    hid_t file;
     const h5ck_dtype *dtype;
     bool plain;
 } types;
@@ -99,7 +98,7 @@ static int find_extent(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t data
     /* An offset is there only where the bytes lie plainly in this file. It saves asking for the storage: slow. */
     haddr_t at = t->plain ? H5Dget_offset(dataset) : HADDR_UNDEF;
     if (at == HADDR_UNDEF)
-        rc = read_storage(dataset, info, t->file, t->memory, reader->file->size, &s, err);
+        rc = read_storage(dataset, info, t->file, reader->file->size, &s, err);
     if (rc == 0 && at == HADDR_UNDEF && s.external.count)
         return h5ck_hdf5_external_extent(state, reader->external, &s.external, t->plain, info, extent, err);
     *extent = (h5ck_extent){.kind = H5CK_EXTENT_FILE, .file = reader->file, .offset = info->nbytes ? at : 0};
@@ -112,15 +111,34 @@ static int find_extent(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t data
                      : h5ck_hdf5_decoder_make(state, reader, place, t->dtype, info, extent, err);
 }
 
+/* The dtype of a dataset's type; where it is the type of the dataset before, from memory. */
+static int find_type(h5ck_hdf5_reader *reader, hid_t type, const h5ck_dtype **dtype, bool *plain, h5ckpt_error **err)
+{
+    if (reader->last_type.id > 0 && H5Tequal(type, reader->last_type.id) > 0) {
+        *dtype = reader->last_type.dtype;
+        *plain = reader->last_type.plain;
+        return 0;
+    }
+    int rc = h5ck_hdf5_type_find(type, dtype, plain, NULL, err);
+    if (rc || H5Iinc_ref(type) < 0)
+        return rc;
+    if (reader->last_type.id > 0)
+        h5ck_hdf5_close(reader->last_type.id);
+    reader->last_type.id = type;
+    reader->last_type.dtype = *dtype;
+    reader->last_type.plain = *plain;
+    return 0;
+}
+
 int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t dataset, const h5ck_hdf5_place *place,
                       h5ckpt_tensor_info *info, uint64_t shape[H5CK_MAX_RANK], h5ck_extent *extent, bool *is_tensor,
                       char reason[128], h5ckpt_error **err)
 {
     char words[64];
     bool is_null = false;
-    types t = {.file = H5Dget_type(dataset), .memory = -1};
+    types t = {.file = H5Dget_type(dataset)};
     int rc = t.file < 0 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read a dataset's type")
-                        : h5ck_hdf5_type_find(t.file, &t.dtype, &t.plain, &t.memory, err);
+                        : find_type(reader, t.file, &t.dtype, &t.plain, err);
     if (rc == 0)
         rc = read_shape(dataset, info, shape, &is_null, err);
     *is_tensor = rc == 0 && t.dtype && !is_null;
@@ -132,7 +150,6 @@ int h5ck_hdf5_dataset(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t datas
         info->dtype = t.dtype->id;
         rc = find_extent(state, reader, dataset, place, &t, info, extent, err);
     }
-    h5ck_hdf5_close(t.memory);
     h5ck_hdf5_close(t.file);
     return rc;
 }

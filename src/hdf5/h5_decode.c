@@ -25,6 +25,9 @@ static void close_file(h5ck_hdf5_reader *r)
     for (size_t i = 0; i < H5CK_HDF5_OPEN; i++)
         if (r->open[i].owner)
             drop(r, i);
+    if (r->last_type.id > 0)
+        h5ck_hdf5_close(r->last_type.id);
+    r->last_type.id = 0;
     h5ck_hdf5_file_close(&r->hdf5, 0, NULL);
 }
 

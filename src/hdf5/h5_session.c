@@ -82,29 +82,11 @@ int h5ck_hdf5_fail(h5ckpt_error **err, int code, const char *what)
     return h5ck_fail(err, code, "%s: %s", what, r.text);
 }
 
+/* What each kind's own close comes down to, without asking for the kind. */
 void h5ck_hdf5_close(hid_t id)
 {
-    if (id < 0)
-        return;
-    switch (H5Iget_type(id)) {
-    case H5I_FILE:
-        H5Fclose(id);
-        return;
-    case H5I_GENPROP_LST:
-        H5Pclose(id);
-        return;
-    case H5I_DATATYPE:
-        H5Tclose(id);
-        return;
-    case H5I_DATASPACE:
-        H5Sclose(id);
-        return;
-    case H5I_ATTR:
-        H5Aclose(id);
-        return;
-    default:
-        H5Oclose(id);
-    }
+    if (id >= 0)
+        H5Idec_ref(id);
 }
 
 /* ---- Lists ---- */

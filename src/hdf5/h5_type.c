@@ -119,11 +119,11 @@ static int find_float(hid_t type, const h5ck_dtype **d, bool *plain)
     if (norm == H5T_NORM_ERROR || H5Tget_fields(type, &sign, &exp_at, &exp_bits, &man_at, &man_bits) < 0)
         return -1;
     *plain = little(type);
+    size_t size = H5Tget_size(type), bias = H5Tget_ebias(type);
     const h5ck_dtype *r;
     for (size_t i = 0; norm == H5T_NORM_IMPLIED && !*d && (r = h5ck_dtype_at(i)); i++)
-        if (r->kind == H5CK_KIND_FLOAT && r->size == H5Tget_size(type) && r->exp_bits == exp_bits &&
-            r->man_bits == man_bits && (size_t)r->bias == H5Tget_ebias(type) && man_at == 0 && exp_at == man_bits &&
-            sign == man_bits + exp_bits)
+        if (r->kind == H5CK_KIND_FLOAT && r->size == size && r->exp_bits == exp_bits && r->man_bits == man_bits &&
+            (size_t)r->bias == bias && man_at == 0 && exp_at == man_bits && sign == man_bits + exp_bits)
             *d = r;
     return 0;
 }
@@ -172,7 +172,7 @@ static bool are_complex(const char *first, const char *second)
            (strcmp(first, "real") == 0 && strcmp(second, "imag") == 0);
 }
 
-/* Two floats of one kind: (r, i) by h5py, (real, imag) by Octave. */
+/* Two floats of one kind: (r, i) by h5py, (real, imag) by Octave. `memory` may be NULL. */
 static int find_complex(hid_t type, const h5ck_dtype **d, bool *plain, hid_t *memory)
 {
     const h5ck_dtype *halves[2];
@@ -190,7 +190,8 @@ static int find_complex(hid_t type, const h5ck_dtype **d, bool *plain, hid_t *me
     if (*d) {
         *plain = plains[0] && plains[1] && H5Tget_size(type) == (*d)->size && H5Tget_member_offset(type, 0) == 0 &&
                  H5Tget_member_offset(type, 1) == (*d)->size / 2;
-        *memory = complex_new(*d, name[0], name[1]);
+        if (memory)
+            *memory = complex_new(*d, name[0], name[1]);
     }
     H5free_memory(name[0]);
     H5free_memory(name[1]);
@@ -202,7 +203,8 @@ int h5ck_hdf5_type_find(hid_t type, const h5ck_dtype **dtype, bool *plain, hid_t
     int rc = 0;
     *dtype = NULL;
     *plain = false;
-    *memory = -1;
+    if (memory)
+        *memory = -1;
     switch (H5Tget_class(type)) {
     case H5T_NO_CLASS:
         rc = -1;
@@ -222,13 +224,15 @@ int h5ck_hdf5_type_find(hid_t type, const h5ck_dtype **dtype, bool *plain, hid_t
     default:
         break;
     }
-    if (rc == 0 && *dtype && *memory < 0)
+    if (rc == 0 && *dtype && memory && *memory < 0)
         *memory = h5ck_hdf5_type_new(*dtype);
-    if (rc == 0 && (!*dtype || *memory >= 0))
+    if (rc == 0 && (!*dtype || !memory || *memory >= 0))
         return 0;
     rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read a type");
-    h5ck_hdf5_close(*memory);
-    *memory = -1;
+    if (memory) {
+        h5ck_hdf5_close(*memory);
+        *memory = -1;
+    }
     *dtype = NULL;
     return rc;
 }
@@ -267,12 +271,11 @@ static const char *class_text(H5T_class_t c)
 
 const char *h5ck_hdf5_type_text(hid_t type, char *text, size_t room)
 {
-    bool plain;
-    hid_t memory;
+    bool plain = false;
     H5T_class_t c = H5Tget_class(type);
-    const h5ck_dtype *d;
-    h5ck_hdf5_type_find(type, &d, &plain, &memory, NULL); /* what cannot be read has no dtype's words */
-    h5ck_hdf5_close(memory);
+    const h5ck_dtype *d = NULL;
+    if (c != H5T_STRING)
+        h5ck_hdf5_type_find(type, &d, &plain, NULL, NULL); /* what cannot be read has no dtype's words */
     if (c == H5T_STRING && H5Tis_variable_str(type) > 0)
         snprintf(text, room, "variable-length string");
     else if (d && d->size > 1)

@@ -93,8 +93,10 @@ static int walk_link(walker *k, frame *f, const h5ck_hdf5_link *link)
     bool follow, taken;
     k->path.len = f->path_len;
     k->name.len = f->name_len;
-    h5ck_buf_printf(&k->path, "/%s", link->name);
-    h5ck_buf_printf(&k->name, "%s%s", f->name_len ? k->w->separator : "", link->name);
+    h5ck_buf_str(&k->path, "/");
+    h5ck_buf_str(&k->path, link->name);
+    h5ck_buf_str(&k->name, f->name_len ? k->w->separator : "");
+    h5ck_buf_str(&k->name, link->name);
     const char *path = h5ck_buf_cstr(&k->path);
     if (!path || !h5ck_buf_cstr(&k->name))
         return h5ck_fail_nomem(k->err);
