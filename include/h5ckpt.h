@@ -28,7 +28,8 @@
  *                 thread must keep its calls apart from h5ckpt's. After a damaged HDF5 file libhdf5's printing of
  *                 errors is off while the process ends, for it would print of its own accord then.
  *   Manners       No global state that a caller could notice, no printing, no exit, no signal handlers, no locale.
- *   Mapped files  Tensor data of an uncompressed file is the file itself, mapped read-only. A file that another process
+ *   Mapped files  Tensor data of an uncompressed file is the file itself, mapped read-only (but read where it is of 16 KiB
+ *                 or less: a process may have only so many mappings). A file that another process
  *                 shortens while it is mapped raises SIGBUS in whoever touches the lost pages, as with any mapping;
  *                 h5ckpt never shortens a file in place. h5ckpt_tensor_read copies through read(2) and reports an error
  *                 instead.

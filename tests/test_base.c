@@ -247,6 +247,57 @@ static void only_regular_files_are_opened_below_a_root(void)
     }
 }
 
+/* Folders that are almost each other's: every file has its own path as its bytes. */
+static void an_open_folder_is_taken_only_for_its_own_files(void)
+{
+    static const char *const files[] = {"x", "a/x", "a/y", "ab/x", "a/b/x", "a/x", "x", "b/x", "a/none", "a/y"};
+    h5ck_fs_folder in = H5CK_FS_FOLDER_INIT;
+    const char *root = test_tmp("folders");
+    static const char *const folders[] = {"folders", "folders/a", "folders/ab", "folders/a/b", "folders/b"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        mkdir(test_tmp(folders[i]), 0777);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char name[32], found[32] = "";
+        h5ckpt_error *err = NULL;
+        h5ck_file f;
+        int fd;
+        snprintf(name, sizeof name, "folders/%s", files[i]);
+        if (strcmp(files[i], "a/none") != 0)
+            test_write(test_tmp(name), files[i], strlen(files[i]));
+        if (h5ck_fs_open_source_in(&in, root, files[i], &f, &fd, &err) == 0) {
+            CU_ASSERT_EQUAL(h5ck_fs_pread(fd, found, (size_t)f.size, 0, &err), 0);
+            CU_ASSERT_STRING_EQUAL(found, files[i]);
+            close(fd);
+            CU_ASSERT_EQUAL(h5ck_fs_reopen_in(&in, &f, &fd, &err), 0);
+            close(fd);
+            test_expect_none(&err);
+        } else {
+            test_expect_error(&err, H5CKPT_INVALID, "folders/a/none: cannot open: No such file");
+        }
+    }
+    h5ck_fs_folder_close(&in);
+    CU_ASSERT_EQUAL(in.fd, -1);
+}
+
+/* There may be more files than a process may have mappings. */
+static void a_small_file_is_read_instead_of_mapped(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ck_file f = {0};
+    const unsigned char *data = NULL;
+    const char *path = test_tmp("small");
+    int fd;
+    test_write(path, "0123456789", 10);
+    CU_ASSERT_EQUAL(h5ck_fs_open_source(path, NULL, &f, &fd, &err), 0);
+    close(fd);
+    CU_ASSERT_EQUAL_FATAL(h5ck_fs_map(&f, &data, &err), 0);
+    CU_ASSERT_EQUAL((uintptr_t)data % 64, 0);
+    CU_ASSERT_EQUAL(truncate(path, 0), 0); /* a mapping would raise SIGBUS now */
+    CU_ASSERT_EQUAL(memcmp(data, "0123456789", 10), 0);
+    h5ck_fs_unmap(&f);
+    test_expect_none(&err);
+}
+
 static void a_file_that_changed_is_not_read_on(void)
 {
     h5ckpt_error *err = NULL;
@@ -444,6 +495,8 @@ int main(void)
         {"a note is one line for the caller", a_note_is_one_line_for_the_caller},
         {"a walk is sorted and follows no links", a_walk_is_sorted_and_follows_no_links},
         {"only regular files are opened below a root", only_regular_files_are_opened_below_a_root},
+        {"an open folder is taken only for its own files", an_open_folder_is_taken_only_for_its_own_files},
+        {"a small file is read instead of mapped", a_small_file_is_read_instead_of_mapped},
         {"a file that changed is not read on", a_file_that_changed_is_not_read_on},
         {"paths beyond the system's limit are opened by parts", paths_beyond_the_systems_limit_are_opened_by_parts},
         {"a target is published whole and never by accident", a_target_is_published_whole_and_never_by_accident},

@@ -25,7 +25,8 @@ typedef struct h5ck_file {
     uint64_t size;
     uint64_t dev, ino;
     int64_t mtime_sec, mtime_nsec;
-    _Atomic(void *) map; /* the whole file, once mapped; NULL before */
+    _Atomic(void *) map;    /* the whole file, once mapped; NULL before */
+    struct h5ck_file *next; /* of its state's */
 } h5ck_file;
 
 /* "root/relative", allocated in the arena, for messages. */
@@ -42,11 +43,30 @@ int h5ck_fs_open_source(const char *root, const char *relative, h5ck_file *f, in
 /* Opens it again and checks that it is still that file, of that size and time. */
 int h5ck_fs_reopen(const h5ck_file *f, int *fd, h5ckpt_error **err);
 
+/* The folder that a file was opened in last, kept open for its neighbours: most files of a tree are opened by one call
+ * then, whatever their depth. Of one thread. The `root` and `relative` given last must stay until the next call. */
+typedef struct h5ck_fs_folder {
+    int fd; /* -1 for none */
+    const char *root, *relative;
+} h5ck_fs_folder;
+
+#define H5CK_FS_FOLDER_INIT                                                                                            \
+    {                                                                                                                  \
+        -1, NULL, NULL                                                                                                 \
+    }
+
+/* As h5ck_fs_open_source and h5ck_fs_reopen. */
+int h5ck_fs_open_source_in(h5ck_fs_folder *in, const char *root, const char *relative, h5ck_file *f, int *fd,
+                           h5ckpt_error **err);
+int h5ck_fs_reopen_in(h5ck_fs_folder *in, const h5ck_file *f, int *fd, h5ckpt_error **err);
+void h5ck_fs_folder_close(h5ck_fs_folder *in);
+
 /* Checks the same of a descriptor that is still open: that nothing changed while it was read. */
 int h5ck_fs_unchanged(const h5ck_file *f, int fd, h5ckpt_error **err);
 
-/* Maps the whole file, once; safe from several threads. *data is NULL only for an empty file. Unmapped by
- * h5ck_fs_unmap, which the owner of `f` calls. */
+/* The whole file as memory, once; safe from several threads. *data is NULL only for an empty file. It is mapped; a file
+ * of a few pages is read, for a process may have only so many mappings (65,530 on Linux). Given back by h5ck_fs_unmap,
+ * which the owner of `f` calls. */
 int h5ck_fs_map(h5ck_file *f, const unsigned char **data, h5ckpt_error **err);
 void h5ck_fs_unmap(h5ck_file *f);
 

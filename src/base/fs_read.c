@@ -56,18 +56,40 @@ int h5ck_fs_open_parent(const char *root, const char *relative, const char **nam
     return dir;
 }
 
-static int open_below(const char *root, const char *relative, int flags)
+/* Length of the part of `relative` that names its folder. */
+static size_t folder_length(const char *relative)
+{
+    const char *slash = strrchr(relative, '/');
+    return slash ? (size_t)(slash - relative) : 0;
+}
+
+static bool is_in(const h5ck_fs_folder *in, const char *root, const char *relative)
+{
+    size_t n = folder_length(relative);
+    return in->fd >= 0 && (in->root == root || strcmp(in->root, root) == 0) && folder_length(in->relative) == n &&
+           memcmp(in->relative, relative, n) == 0;
+}
+
+void h5ck_fs_folder_close(h5ck_fs_folder *in)
+{
+    if (in->fd >= 0)
+        close(in->fd);
+    *in = (h5ck_fs_folder)H5CK_FS_FOLDER_INIT;
+}
+
+static int open_below(h5ck_fs_folder *in, const char *root, const char *relative, int flags)
 {
     if (!relative)
         return open_retrying(AT_FDCWD, root, flags);
-    const char *name;
-    int dir = h5ck_fs_open_parent(root, relative, &name);
-    if (dir < 0)
-        return -1;
-    int fd = open_retrying(dir, name, flags | O_NOFOLLOW), reason = errno;
-    close(dir);
-    errno = reason;
-    return fd;
+    const char *slash = strrchr(relative, '/'), *name = slash ? slash + 1 : relative;
+    if (!is_in(in, root, relative)) {
+        h5ck_fs_folder_close(in);
+        if ((in->fd = h5ck_fs_open_parent(root, relative, &name)) < 0)
+            return -1;
+    }
+    in->root = root;
+    in->relative = relative;
+    return open_retrying(in->fd, name, flags | O_NOFOLLOW);
 }
 
 const char *h5ck_file_path(const h5ck_file *f, h5ck_arena *arena)
@@ -111,9 +133,10 @@ static int fail_source(h5ckpt_error **err, const char *what)
 
 /* ---- Files ---- */
 
-static int open_regular(const char *root, const char *relative, struct stat *st, int *fd, h5ckpt_error **err)
+static int open_regular(h5ck_fs_folder *in, const char *root, const char *relative, struct stat *st, int *fd,
+                        h5ckpt_error **err)
 {
-    int rc = 0, f = open_below(root, relative, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    int rc = 0, f = open_below(in, root, relative, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     *fd = -1;
     if (f < 0)
         rc = fail_source(err, "cannot open");
@@ -131,10 +154,11 @@ static int open_regular(const char *root, const char *relative, struct stat *st,
     return 0;
 }
 
-int h5ck_fs_open_source(const char *root, const char *relative, h5ck_file *f, int *fd, h5ckpt_error **err)
+int h5ck_fs_open_source_in(h5ck_fs_folder *in, const char *root, const char *relative, h5ck_file *f, int *fd,
+                           h5ckpt_error **err)
 {
     struct stat st;
-    int rc = open_regular(root, relative, &st, fd, err);
+    int rc = open_regular(in, root, relative, &st, fd, err);
     if (rc)
         return rc;
     f->root = root;
@@ -145,6 +169,14 @@ int h5ck_fs_open_source(const char *root, const char *relative, h5ck_file *f, in
     f->mtime_sec = st.st_mtim.tv_sec;
     f->mtime_nsec = st.st_mtim.tv_nsec;
     return 0;
+}
+
+int h5ck_fs_open_source(const char *root, const char *relative, h5ck_file *f, int *fd, h5ckpt_error **err)
+{
+    h5ck_fs_folder in = H5CK_FS_FOLDER_INIT;
+    int rc = h5ck_fs_open_source_in(&in, root, relative, f, fd, err);
+    h5ck_fs_folder_close(&in);
+    return rc;
 }
 
 static int check_same(const h5ck_file *f, const struct stat *st, h5ckpt_error **err)
@@ -158,14 +190,22 @@ static int check_same(const h5ck_file *f, const struct stat *st, h5ckpt_error **
     return h5ck_file_where(err, H5CKPT_INVALID, f);
 }
 
-int h5ck_fs_reopen(const h5ck_file *f, int *fd, h5ckpt_error **err)
+int h5ck_fs_reopen_in(h5ck_fs_folder *in, const h5ck_file *f, int *fd, h5ckpt_error **err)
 {
     struct stat st;
-    int rc = open_regular(f->root, f->relative, &st, fd, err);
+    int rc = open_regular(in, f->root, f->relative, &st, fd, err);
     if (rc == 0 && (rc = check_same(f, &st, err))) {
         close(*fd);
         *fd = -1;
     }
+    return rc;
+}
+
+int h5ck_fs_reopen(const h5ck_file *f, int *fd, h5ckpt_error **err)
+{
+    h5ck_fs_folder in = H5CK_FS_FOLDER_INIT;
+    int rc = h5ck_fs_reopen_in(&in, f, fd, err);
+    h5ck_fs_folder_close(&in);
     return rc;
 }
 
@@ -214,7 +254,35 @@ int h5ck_fs_slurp(const char *root, const char *relative, uint64_t limit, h5ck_a
     return 0;
 }
 
-/* ---- Mapping ---- */
+/* ---- As memory ---- */
+
+/* Files of up to this size are read, not mapped, to an address that keeps what alignment their tensors have. */
+enum { FEW_PAGES = 16 << 10, ALIGNMENT = 64 };
+
+static void release(void *map, uint64_t size)
+{
+    if (size <= FEW_PAGES)
+        free(map);
+    else
+        munmap(map, (size_t)size);
+}
+
+static int map_or_read(const h5ck_file *f, int fd, void **map, h5ckpt_error **err)
+{
+    int rc = 0;
+    if (f->size <= FEW_PAGES) {
+        if (posix_memalign(map, ALIGNMENT, (size_t)f->size) != 0)
+            return h5ck_fail_nomem(err);
+        rc = h5ck_fs_pread(fd, *map, (size_t)f->size, 0, err);
+        if (rc)
+            free(*map);
+    } else {
+        *map = f->size <= SIZE_MAX ? mmap(NULL, (size_t)f->size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+        if (*map == MAP_FAILED)
+            rc = h5ck_fail_errno(err, NULL, "cannot map");
+    }
+    return rc ? h5ck_file_where(err, rc, f) : 0;
+}
 
 int h5ck_fs_map(h5ck_file *f, const unsigned char **data, h5ckpt_error **err)
 {
@@ -226,15 +294,13 @@ int h5ck_fs_map(h5ck_file *f, const unsigned char **data, h5ckpt_error **err)
     int fd, rc = h5ck_fs_reopen(f, &fd, err);
     if (rc)
         return rc;
-    map = f->size <= SIZE_MAX ? mmap(NULL, (size_t)f->size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
-    if (map == MAP_FAILED)
-        rc = h5ck_file_where(err, h5ck_fail_errno(err, NULL, "cannot map"), f);
+    rc = map_or_read(f, fd, &map, err);
     close(fd);
     if (rc)
         return rc;
     void *other = NULL;
     if (!atomic_compare_exchange_strong(&f->map, &other, map)) {
-        munmap(map, (size_t)f->size); /* another thread was first: its mapping is the one */
+        release(map, f->size); /* another thread was first: its mapping is the one */
         map = other;
     }
     *data = map;
@@ -245,7 +311,7 @@ void h5ck_fs_unmap(h5ck_file *f)
 {
     void *map = atomic_exchange(&f->map, NULL);
     if (map)
-        munmap(map, (size_t)f->size);
+        release(map, f->size);
 }
 
 /* ---- Walking ---- */
@@ -274,10 +340,20 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const entry *)a)->name, ((const entry *)b)->name);
 }
 
-static int kind_of(int dir, const char *name, h5ck_fs_kind *kind)
+/* Where the file system says it with the name, it is not asked again. */
+static int kind_of(int dir, const struct dirent *e, h5ck_fs_kind *kind)
 {
     struct stat st;
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+#ifdef _DIRENT_HAVE_D_TYPE
+    if (e->d_type != DT_UNKNOWN) {
+        *kind = e->d_type == DT_REG   ? H5CK_FS_FILE
+                : e->d_type == DT_DIR ? H5CK_FS_DIR
+                : e->d_type == DT_LNK ? H5CK_FS_LINK
+                                      : H5CK_FS_OTHER;
+        return 0;
+    }
+#endif
+    if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -1;
     *kind = S_ISREG(st.st_mode)   ? H5CK_FS_FILE
             : S_ISDIR(st.st_mode) ? H5CK_FS_DIR
@@ -314,7 +390,7 @@ static int list(int dir, listing *l, h5ckpt_error **err)
         entry *to = &l->entries[l->count];
         if (!(to->name = h5ck_arena_strdup(&l->arena, e->d_name)))
             rc = h5ck_fail_nomem(err);
-        else if (kind_of(dir, to->name, &to->kind) < 0)
+        else if (kind_of(dir, e, &to->kind) < 0)
             rc = h5ck_fail_errno(err, NULL, "cannot stat");
         else
             l->count++;

@@ -336,7 +336,7 @@ static int put_each_digest(const h5ck_plan *plan, const h5ck_hdf5_source *file, 
         if (rc)
             h5ck_err_where(err, rc, NULL, plan->moves[i].tensor->info.name);
     }
-    return rc;
+    return rc ? rc : h5ck_hdf5_heap_flush(file, err);
 }
 
 /* libhdf5 has closed the file. */

@@ -35,6 +35,7 @@ typedef struct reader {
     const char *root;
     h5ckpt_state *state;
     const h5ck_log *log;
+    h5ck_fs_folder folder; /* of the file before */
 } reader;
 
 static const char *last_part(const char *relative)
@@ -96,7 +97,7 @@ static int add_tensor(reader *r, h5ck_file *f, int fd, h5ck_arena *scratch, h5ck
 static int read_tensor(reader *r, h5ck_file *f, h5ckpt_error **err)
 {
     h5ck_arena scratch = {NULL};
-    int fd, rc = h5ck_fs_open_source(f->root, f->relative, f, &fd, err);
+    int fd, rc = h5ck_fs_open_source_in(&r->folder, f->root, f->relative, f, &fd, err);
     if (rc)
         return rc;
     rc = add_tensor(r, f, fd, &scratch, err);
@@ -149,8 +150,10 @@ static int visit(void *user, const char *relative, h5ck_fs_kind kind, bool *ente
 
 static int read_dir(const char *path, h5ckpt_state *state, const h5ck_log *log, h5ckpt_error **err)
 {
-    reader r = {path, state, log};
-    return h5ck_fs_walk(path, visit, &r, err);
+    reader r = {path, state, log, H5CK_FS_FOLDER_INIT};
+    int rc = h5ck_fs_walk(path, visit, &r, err);
+    h5ck_fs_folder_close(&r.folder);
+    return rc;
 }
 
 /* ---- Writing ---- */

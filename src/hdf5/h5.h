@@ -120,12 +120,14 @@ int h5ck_hdf5_heap_texts(hid_t attr, hid_t type, size_t count, const h5ck_hdf5_s
                          const char **texts, size_t *lengths, h5ckpt_error **err);
 
 /* A text that is written later, in a file of our own: where it will be, as an attribute of one text says it; and the
- * text, of the very length that stands there. The first needs libhdf5, the second only a source made again. */
+ * text, of the very length that stands there; flush writes what is not yet in the file. The first needs libhdf5, the
+ * others only a source made again. */
 enum { H5CK_HDF5_REFERENCE = 16 };
 int h5ck_hdf5_heap_reference(hid_t attr, hid_t type, const h5ck_hdf5_source *from,
                              unsigned char reference[H5CK_HDF5_REFERENCE], h5ckpt_error **err);
 int h5ck_hdf5_heap_overwrite(const unsigned char reference[H5CK_HDF5_REFERENCE], const char *text,
                              const h5ck_hdf5_source *from, h5ckpt_error **err);
+int h5ck_hdf5_heap_flush(const h5ck_hdf5_source *from, h5ckpt_error **err);
 
 /* ---- h5_attr.c: attributes, one at a time ---- */
 

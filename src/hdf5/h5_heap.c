@@ -46,6 +46,7 @@ struct h5ck_hdf5_heap {
     uint64_t size;
     uint64_t objects[OBJECTS]; /* by index: where its header is in `data`; 0 for none */
     size_t top;                /* the highest index that is set */
+    bool changed;              /* `data` is to be written back */
 };
 
 /* ---- References ---- */
@@ -251,16 +252,29 @@ int h5ck_hdf5_heap_reference(hid_t attr, hid_t type, const h5ck_hdf5_source *fro
     return read_references(attr, type, from, reference, err);
 }
 
+int h5ck_hdf5_heap_flush(const h5ck_hdf5_source *from, h5ckpt_error **err)
+{
+    h5ck_hdf5_heap *c = from->heap;
+    bool changed = c->changed;
+    c->changed = false;
+    return changed ? h5ck_fs_pwrite(from->fd, c->data, (size_t)c->size, from->base + c->address, err) : 0;
+}
+
 int h5ck_hdf5_heap_overwrite(const unsigned char reference[H5CK_HDF5_REFERENCE], const char *text,
                              const h5ck_hdf5_source *from, h5ckpt_error **err)
 {
-    uint64_t at, budget = UINT64_MAX;
+    h5ck_hdf5_heap *c = from->heap;
+    uint64_t at, budget = UINT64_MAX, room = h5ck_le_get(reference, 4);
     size_t n = strlen(text);
-    int rc = find(reference, from, &budget, &at, err);
+    if (n != room)
+        return h5ck_fail(err, H5CKPT_SYSTEM, "expected a text of %" PRIu64 " bytes, for which there is room, found %zu",
+                         room, n);
+    int rc = h5ck_le_get(reference + 4, from->address_size) == c->address ? 0 : h5ck_hdf5_heap_flush(from, err);
+    if (rc == 0)
+        rc = find(reference, from, &budget, &at, err);
     if (rc)
         return rc;
-    if (n != h5ck_le_get(reference, 4))
-        return h5ck_fail(err, H5CKPT_SYSTEM, "expected room for a text of %zu bytes, found %" PRIu64, n,
-                         h5ck_le_get(reference, 4));
-    return h5ck_fs_pwrite(from->fd, text, n, from->base + from->heap->address + at, err);
+    memcpy(c->data + at, text, n);
+    c->changed = true;
+    return 0;
 }

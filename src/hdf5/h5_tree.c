@@ -59,7 +59,7 @@ static int keep(maker *m, h5ck_hdf5_node *node)
     return 0;
 }
 
-/* The node of a part below `parent`, made where it is missing. */
+/* The node of a part below `parent`, made where it is missing. The last part of a name is that name's end. */
 static int node_of(maker *m, h5ck_hdf5_node *parent, const char *part, size_t n, h5ck_hdf5_node **node)
 {
     const char *key = key_of(m, parent, part, n);
@@ -68,7 +68,7 @@ static int node_of(maker *m, h5ck_hdf5_node *parent, const char *part, size_t n,
     if ((*node = h5ck_dict_get(&m->nodes, key)))
         return 0;
     h5ck_hdf5_node *made = h5ck_arena_zalloc(m->arena, 1, sizeof *made);
-    if (!made || !(made->part = h5ck_arena_strndup(m->arena, part, n)))
+    if (!made || !(made->part = part[n] ? h5ck_arena_strndup(m->arena, part, n) : part))
         return h5ck_fail_nomem(m->err);
     made->parent = parent;
     made->depth = parent ? parent->depth + 1 : 1;

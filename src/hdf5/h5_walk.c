@@ -60,10 +60,10 @@ static int push_group(walker *k, hid_t group, haddr_t address)
 
 static int visit_dataset(walker *k, hid_t dataset, const frame *f, const h5ck_hdf5_link *link)
 {
-    h5ck_hdf5_place place = {link->address, f->address, h5ck_arena_strdup(k->w->strings, link->name),
-                             h5ck_arena_strdup(k->w->strings, h5ck_buf_cstr(&k->path))};
-    if (!place.link || !place.path)
+    const char *path = h5ck_arena_strdup(k->w->strings, h5ck_buf_cstr(&k->path));
+    if (!path)
         return h5ck_fail_nomem(k->err);
+    h5ck_hdf5_place place = {link->address, f->address, path + strlen(path) - strlen(link->name), path};
     return k->w->dataset(k->w->user, dataset, &place, h5ck_buf_cstr(&k->name), k->err);
 }
 

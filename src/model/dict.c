@@ -1,12 +1,14 @@
-/* dict.c - entries in order, and a table of their indices by hash (FNV-1a, linear probing, at most half full). */
+/* dict.c - entries in order, and a table of their indices by hash (FNV-1a with a seed, linear probing, at most half
+ * full). */
 #include "model/dict.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static uint64_t hash_of(const char *key)
+static uint64_t hash_of(const h5ck_dict *d, const char *key)
 {
-    uint64_t h = 0xcbf29ce484222325u;
+    uint64_t h = 0xcbf29ce484222325u ^ d->seed;
     for (const unsigned char *p = (const unsigned char *)key; *p; p++)
         h = (h ^ *p) * 0x100000001b3u;
     return h ^ (h >> 32);
@@ -25,6 +27,17 @@ static uint32_t *slot_of(const h5ck_dict *d, const char *key, uint64_t hash)
     }
 }
 
+/* What nobody knows who made a file: where the table came to lie, and when. Mixed as by splitmix64. */
+static uint64_t new_seed(const void *table)
+{
+    struct timespec t = {0, 0};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    uint64_t z = (uint64_t)(uintptr_t)table + ((uint64_t)t.tv_nsec << 32) + (uint64_t)t.tv_sec;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
 static bool grow(h5ck_dict *d)
 {
     size_t slot_count = d->slot_count ? d->slot_count * 2 : 16, room = slot_count / 2;
@@ -37,6 +50,8 @@ static bool grow(h5ck_dict *d)
     uint32_t *slots = calloc(slot_count, sizeof *slots);
     if (!slots)
         return false;
+    if (!d->slots)
+        d->seed = new_seed(slots);
     free(d->slots);
     d->slots = slots;
     d->slot_count = slot_count;
@@ -50,7 +65,7 @@ h5ck_dict_result h5ck_dict_add(h5ck_dict *d, const char *key, void *value)
 {
     if (d->count == d->room && !grow(d))
         return H5CK_DICT_NOMEM;
-    uint64_t hash = hash_of(key);
+    uint64_t hash = hash_of(d, key);
     uint32_t *slot = slot_of(d, key, hash);
     if (*slot)
         return H5CK_DICT_EXISTS;
@@ -61,7 +76,7 @@ h5ck_dict_result h5ck_dict_add(h5ck_dict *d, const char *key, void *value)
 
 bool h5ck_dict_set(h5ck_dict *d, const char *key, void *value)
 {
-    uint32_t slot = d->count ? *slot_of(d, key, hash_of(key)) : 0;
+    uint32_t slot = d->count ? *slot_of(d, key, hash_of(d, key)) : 0;
     if (slot == 0)
         return h5ck_dict_add(d, key, value) == H5CK_DICT_ADDED;
     d->entries[slot - 1].value = value;
@@ -72,7 +87,7 @@ void *h5ck_dict_get(const h5ck_dict *d, const char *key)
 {
     if (d->count == 0)
         return NULL;
-    uint32_t slot = *slot_of(d, key, hash_of(key));
+    uint32_t slot = *slot_of(d, key, hash_of(d, key));
     return slot ? d->entries[slot - 1].value : NULL;
 }
 

@@ -1,5 +1,6 @@
 /*
  * dict - an ordered dictionary from names to pointers: order of insertion, look-up in constant time.
+ * Its hash has a seed of its own, so that no file can choose names that collide; the order does not depend on it.
  * Keys are borrowed (they live in the values). The table is malloc'd; free it with h5ck_dict_free.
  */
 #ifndef H5CK_MODEL_DICT_H
@@ -20,6 +21,7 @@ typedef struct h5ck_dict {
     size_t count, room;
     uint32_t *slots; /* open addressing: index + 1 into entries, 0 is free */
     size_t slot_count;
+    uint64_t seed; /* of the hash */
 } h5ck_dict;
 
 typedef enum h5ck_dict_result { H5CK_DICT_ADDED, H5CK_DICT_EXISTS, H5CK_DICT_NOMEM } h5ck_dict_result;

@@ -40,6 +40,8 @@ void h5ckpt_state_free(h5ckpt_state *state)
     free_decoded(&state->optimizer_state.dict);
     h5ck_dict_free(&state->decays.dict);
     h5ck_dict_free(&state->metadata_keys);
+    for (h5ck_file *f = state->files; f; f = f->next)
+        h5ck_fs_unmap(f);
     for (h5ck_closer *c = state->closers; c; c = c->next)
         c->close(c->what);
     h5ck_arena_free(&state->arena);
@@ -70,21 +72,20 @@ int h5ck_state_on_close(h5ckpt_state *state, void (*close)(void *), void *what, 
     return 0;
 }
 
-static void unmap(void *file)
-{
-    h5ck_fs_unmap(file);
-}
-
+/* Files of one folder share its path. */
 h5ck_file *h5ck_state_new_file(h5ckpt_state *state, const char *root, const char *relative)
 {
     h5ck_file *f = h5ck_arena_zalloc(&state->arena, 1, sizeof *f);
     if (!f)
         return NULL;
     atomic_init(&f->map, NULL);
-    f->root = h5ck_arena_strdup(&state->arena, root);
+    bool shares = state->files && strcmp(state->files->root, root) == 0;
+    f->root = shares ? state->files->root : h5ck_arena_strdup(&state->arena, root);
     f->relative = relative ? h5ck_arena_strdup(&state->arena, relative) : NULL;
-    if (!f->root || (relative && !f->relative) || h5ck_state_on_close(state, unmap, f, NULL))
+    if (!f->root || (relative && !f->relative))
         return NULL;
+    f->next = state->files;
+    state->files = f;
     return f;
 }
 
@@ -99,10 +100,12 @@ static int check_name(const char *name, const char *what, h5ckpt_error **err)
 
 static int copy_info(h5ck_arena *arena, h5ckpt_tensor_info *info, h5ckpt_error **err)
 {
-    h5ckpt_lod_level *lod = h5ck_arena_memdup(arena, info->lod, info->lod_levels * sizeof *lod);
+    h5ckpt_lod_level *lod = NULL;
+    if (info->lod_levels && !(lod = h5ck_arena_memdup(arena, info->lod, info->lod_levels * sizeof *lod)))
+        return h5ck_fail_nomem(err);
     info->name = h5ck_arena_strdup(arena, info->name);
     info->shape = h5ck_arena_memdup(arena, info->shape, info->rank * sizeof *info->shape);
-    if (!lod || !info->name || !info->shape)
+    if (!info->name || !info->shape)
         return h5ck_fail_nomem(err);
     for (size_t l = 0; l < info->lod_levels; l++)
         if (!(lod[l].offsets = h5ck_arena_memdup(arena, lod[l].offsets, lod[l].count * sizeof *lod[l].offsets)))

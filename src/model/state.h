@@ -51,6 +51,7 @@ struct h5ckpt_state {
     const char *written_by; /* the name of the schema that the source says it was written with, or NULL; in the arena */
     const struct h5ck_schema *schema; /* owned: closed with the state; may be NULL in a state built in memory */
     bool mapped;                      /* made of another state by a schema's name rules; that one is closed with it */
+    h5ck_file *files;                 /* unmapped with the state; the one added last in front */
     h5ck_closer *closers;
 };
 

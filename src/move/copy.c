@@ -13,7 +13,7 @@
 
 int h5ck_copier_init(h5ck_copier *c, atomic_ullong *done, atomic_bool *stop, h5ckpt_error **err)
 {
-    *c = (h5ck_copier){.fd = -1, .done = done, .stop = stop};
+    *c = (h5ck_copier){.fd = -1, .folder = H5CK_FS_FOLDER_INIT, .done = done, .stop = stop};
     c->buf = malloc(H5CK_COPY_SLAB);
     return c->buf ? 0 : h5ck_fail_nomem(err);
 }
@@ -32,6 +32,7 @@ int h5ck_copier_close_source(h5ck_copier *c, h5ckpt_error **err)
 void h5ck_copier_free(h5ck_copier *c)
 {
     h5ck_copier_close_source(c, NULL);
+    h5ck_fs_folder_close(&c->folder);
     h5ck_digest_free(c->digests[0]);
     h5ck_digest_free(c->digests[1]);
     free(c->buf);
@@ -44,7 +45,7 @@ static int open_source(h5ck_copier *c, const h5ck_file *file, h5ckpt_error **err
     int rc = h5ck_copier_close_source(c, err);
     c->other_failed = rc != 0;
     if (rc == 0)
-        rc = h5ck_fs_reopen(file, &c->fd, err);
+        rc = h5ck_fs_reopen_in(&c->folder, file, &c->fd, err);
     c->file = rc ? NULL : file;
     return rc;
 }

@@ -13,6 +13,7 @@ typedef struct h5ck_copier {
     h5ck_digest *digests[2]; /* by h5ckpt_digest: XXH3, SHA256; made when first needed */
     void *scratch;           /* the packers' */
     const h5ck_file *file;   /* open as `fd`, or NULL */
+    h5ck_fs_folder folder;   /* of the one before */
     bool other_failed;       /* the failure is of the file before, not of this tensor */
     int fd;
     atomic_ullong *done; /* bytes moved by all threads */

@@ -266,7 +266,10 @@ static int read_desc(stream *s, h5ck_arena *arena, h5ckpt_tensor_info *info)
 int h5ck_lod_read(int fd, uint64_t offset, uint64_t size, h5ck_arena *arena, h5ckpt_tensor_info *info,
                   uint64_t *data_offset, h5ck_buf *listing, h5ckpt_error **err)
 {
-    stream s = {.fd = fd, .at = offset, .end = size, .listing = listing, .err = err};
+    stream s; /* its window is not cleared */
+    s.fd = fd, s.at = offset, s.end = size;
+    s.window_at = 0, s.window_len = 0;
+    s.listing = listing, s.err = err;
     int rc = version(&s, "LoDTensor version");
     if (rc == 0)
         rc = read_levels(&s, arena, info);
