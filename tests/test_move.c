@@ -4,10 +4,14 @@
 #include "move/move.h"
 #include "test.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- Making plans ---- */
@@ -307,6 +311,304 @@ static void decoded_tensors_move_and_load_like_others(void)
     h5ckpt_state_free(s);
 }
 
+/* ---- Several threads on one tensor ---- */
+
+enum { GIANT = (64 << 20) + (5 << 20) + 123 };
+
+/* Read, digested in order, written: the same bytes and the same digest as by one thread. */
+static void a_giant_tensor_is_shared_by_all_threads_and_comes_out_the_same(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    unsigned char *data = pattern(GIANT, 7);
+    char text[6][H5CK_DIGEST_TEXT];
+    test_write(test_tmp("giant"), data, GIANT);
+    const h5ckpt_tensor *t = add_file(s, test_tmp("giant"), 3, NULL);
+    for (int jobs = 1; jobs <= 5; jobs += 2) {
+        h5ck_plan plan = {.target = test_tmp("giant_to"), .stage = test_tmp("giant_to"), .digest = H5CKPT_DIGEST_XXH3};
+        const h5ck_move_options how = {.jobs = jobs, .sync = true};
+        plan_one(&plan, NULL, 25, t);
+        CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), 0);
+        test_expect_none(&err);
+        expect_file(plan.stage, 25, data + 3, GIANT - 3);
+        strcpy(text[jobs], plan.moves[0].digest);
+        CU_ASSERT_STRING_EQUAL(text[jobs], text[1]);
+        unlink(plan.stage);
+        h5ck_plan_free(&plan);
+    }
+    h5ckpt_state_free(s);
+
+    s = h5ckpt_state_new(); /* damage in the last slab is found as well */
+    data[GIANT - 1] ^= 1;
+    test_write(test_tmp("giant"), data, GIANT);
+    const h5ck_move_options how = {.jobs = 4};
+    h5ck_plan plan = {.target = test_tmp("giant_to"), .stage = test_tmp("giant_to"), .digest = H5CKPT_DIGEST_NONE};
+    plan_one(&plan, NULL, 25, add_file(s, test_tmp("giant"), 3, text[1]));
+    CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), H5CKPT_INVALID);
+    test_expect_error(&err, H5CKPT_INVALID, "the data is damaged: expected digest xxh3-128:");
+    h5ck_plan_free(&plan);
+    h5ckpt_state_free(s);
+    unlink(test_tmp("giant"));
+    unlink(test_tmp("giant_to"));
+    free(data);
+}
+
+/* A packer that stores pieces in memory, and may wait, or fail, at some. */
+typedef struct test_packer {
+    h5ck_packer base;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned char *stored;
+    unsigned puts[64], inside, most_inside; /* by piece; threads in put() now, and at most */
+    unsigned meet;                          /* the first puts wait until so many threads are inside */
+    int64_t fails_at;
+    long pause_ms;
+} test_packer;
+
+static atomic_int scratches;
+
+static void free_scratch(void *scratch)
+{
+    atomic_fetch_sub(&scratches, 1);
+    free(scratch);
+}
+
+static void meet(test_packer *p)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20; /* not a time that is measured: only so that a failure is no hang */
+    pthread_mutex_lock(&p->lock);
+    if (++p->inside > p->most_inside)
+        p->most_inside = p->inside;
+    pthread_cond_broadcast(&p->changed);
+    while (p->most_inside < p->meet && pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
+        ;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static int put(const h5ck_packer *self, uint64_t index, const void *data, size_t n, void **scratch, h5ckpt_error **err)
+{
+    test_packer *p = (test_packer *)(uintptr_t)self;
+    if (!*scratch && (*scratch = malloc(1)))
+        atomic_fetch_add(&scratches, 1);
+    meet(p);
+    nanosleep(&(struct timespec){0, p->pause_ms * 1000000L}, NULL);
+    if ((int64_t)index == p->fails_at)
+        return h5ck_fail(err, H5CKPT_SYSTEM, "this piece does not fit");
+    memcpy(p->stored + index * self->piece, data, n);
+    pthread_mutex_lock(&p->lock);
+    p->puts[index]++;
+    p->inside--;
+    pthread_mutex_unlock(&p->lock);
+    return 0;
+}
+
+enum { PIECE = 100003, PACKED = 30 * PIECE + 77 };
+
+static int pack(test_packer *p, const h5ckpt_tensor *t, h5ck_move_options how, char *digest, h5ckpt_error **err)
+{
+    h5ck_plan plan = {.target = test_tmp("packed"),
+                      .stage = test_tmp("packed"),
+                      .digest = H5CKPT_DIGEST_XXH3,
+                      .free_scratch = free_scratch};
+    plan_one(&plan, NULL, 8, NULL);
+    CU_ASSERT_EQUAL(h5ck_plan_add_move(&plan, t, 0, 8, NULL), 0);
+    plan.moves[0].packer = &p->base;
+    p->base = (h5ck_packer){PIECE, put};
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    p->stored = calloc(1, PACKED);
+    int rc = h5ck_move(&plan, &how, err);
+    strcpy(digest, plan.moves[0].digest);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    h5ck_plan_free(&plan);
+    unlink(test_tmp("packed"));
+    CU_ASSERT_EQUAL(atomic_load(&scratches), 0);
+    return rc;
+}
+
+/* Three threads are inside of the packer at once, or this test fails; each piece is put once; the digest is the one of
+ * the elements in order. */
+static void pieces_of_one_tensor_are_packed_by_several_threads_at_once(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    unsigned char *data = pattern(PACKED, 8);
+    const h5ckpt_tensor *t = add(s, "w", data, PACKED);
+    char several[H5CK_DIGEST_TEXT], one[H5CK_DIGEST_TEXT];
+    test_packer p = {.meet = 3, .fails_at = -1};
+    CU_ASSERT_EQUAL(pack(&p, t, (h5ck_move_options){.jobs = 3}, several, &err), 0);
+    test_expect_none(&err);
+    CU_ASSERT_EQUAL(p.most_inside, 3);
+    for (size_t i = 0; i <= PACKED / PIECE; i++)
+        CU_ASSERT_EQUAL(p.puts[i], 1);
+    CU_ASSERT_EQUAL(memcmp(p.stored, data, PACKED), 0);
+    free(p.stored);
+    p = (test_packer){.fails_at = -1};
+    CU_ASSERT_EQUAL(pack(&p, t, (h5ck_move_options){.jobs = 1}, one, &err), 0);
+    CU_ASSERT_EQUAL(p.most_inside, 1);
+    CU_ASSERT_EQUAL(memcmp(p.stored, data, PACKED), 0);
+    CU_ASSERT_STRING_EQUAL(several, one);
+    free(p.stored);
+    h5ckpt_state_free(s);
+    free(data);
+}
+
+static int stop_halfway(void *user, uint64_t done, uint64_t total)
+{
+    (void)user;
+    return done > total / 4;
+}
+
+/* The others wait for the failed piece's turn or for its opening: all must end. */
+static void a_failure_or_a_stop_ends_all_threads_on_one_tensor(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    unsigned char *data = pattern(PACKED, 9);
+    const h5ckpt_tensor *t = add(s, "w", data, PACKED);
+    char digest[H5CK_DIGEST_TEXT];
+    for (int64_t at = 0; at <= PACKED / PIECE; at++) {
+        test_packer p = {.fails_at = at};
+        CU_ASSERT_EQUAL(pack(&p, t, (h5ck_move_options){.jobs = 4}, digest, &err), H5CKPT_SYSTEM);
+        test_expect_error(&err, H5CKPT_SYSTEM, "packed: 'w': this piece does not fit");
+        free(p.stored);
+    }
+    test_packer p = {.fails_at = -1, .pause_ms = 50}; /* 31 pieces: several reports before it could be done */
+    CU_ASSERT_EQUAL(pack(&p, t, (h5ck_move_options){.jobs = 2, .progress = stop_halfway}, digest, &err), H5CKPT_SYSTEM);
+    test_expect_error(&err, H5CKPT_SYSTEM, "stopped by the caller");
+    CU_ASSERT_EQUAL(p.puts[PACKED / PIECE], 0);
+    free(p.stored);
+    h5ckpt_state_free(s);
+    free(data);
+}
+
+/* A decoder that fails from an offset on. */
+typedef struct failing {
+    h5ck_decoder base;
+    uint64_t from;
+} failing;
+
+static int decode_until(const h5ck_decoder *self, uint64_t offset, void *buf, size_t n, h5ckpt_error **err)
+{
+    if (offset + n > ((const failing *)self)->from)
+        return h5ck_fail(err, H5CKPT_INVALID, "cannot decode on");
+    memset(buf, 1, n);
+    return 0;
+}
+
+static void a_decoder_that_fails_ends_all_threads_on_its_tensor(void)
+{
+    for (uint64_t from = 0; from < BIG; from += 1 << 20) {
+        h5ckpt_error *err = NULL;
+        h5ckpt_state *s = h5ckpt_state_new();
+        const failing decoder = {{decode_until, "failing", 1}, from};
+        const h5ck_extent e = {.kind = H5CK_EXTENT_DECODER, .decoder = &decoder.base};
+        uint64_t n = BIG;
+        const h5ckpt_tensor_info info = {.name = "d", .dtype = H5CKPT_DTYPE_UINT8, .rank = 1, .shape = &n};
+        h5ck_plan plan = {.target = test_tmp("half"), .stage = test_tmp("half"), .digest = H5CKPT_DIGEST_XXH3};
+        const h5ck_move_options how = {.jobs = 4};
+        CU_ASSERT_EQUAL(h5ck_state_add_tensor(s, &s->parameters, &info, &e, NULL, &err), 0);
+        plan_one(&plan, NULL, 10, h5ckpt_tensors_at(h5ckpt_state_parameters(s), 0));
+        CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), H5CKPT_INVALID);
+        test_expect_error(&err, H5CKPT_INVALID, "half: 'd': cannot decode on");
+        h5ck_plan_free(&plan);
+        h5ckpt_state_free(s);
+        unlink(test_tmp("half"));
+    }
+}
+
+/* ---- Many files ---- */
+
+static size_t open_descriptors(void)
+{
+    size_t n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* More files than one batch of fsync holds. One of them in a folder that is not there makes the move fail. */
+static void all_files_are_closed_however_the_move_ends(void)
+{
+    enum { FILES = 300 };
+    unsigned char *data = pattern(FILES + 1000, 10);
+    size_t before = open_descriptors();
+    for (int broken = 0; broken <= 1; broken++) {
+        h5ckpt_error *err = NULL;
+        h5ckpt_state *s = h5ckpt_state_new();
+        const char *folder = test_tmp(broken ? "many_broken" : "many");
+        h5ck_plan plan = {.target = folder, .stage = folder, .is_dir = true, .digest = H5CKPT_DIGEST_NONE};
+        const h5ck_move_options how = {.jobs = 3, .sync = true};
+        for (int i = 0; i < FILES; i++) {
+            char *name = h5ck_arena_alloc(&plan.arena, 16);
+            snprintf(name, 16, broken && i == 20 ? "no/%d" : "%d", i);
+            plan_one(&plan, name, 5, add(s, name, data + i, 1000 - (uint64_t)i));
+        }
+        CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), broken ? H5CKPT_SYSTEM : 0);
+        for (int i = 0; i < FILES && !broken; i++) {
+            char path[512];
+            snprintf(path, sizeof path, "%s/%d", folder, i);
+            expect_file(path, 5, data + i, 1000 - (size_t)i);
+        }
+        if (broken)
+            test_expect_error(&err, H5CKPT_SYSTEM, "many_broken/no/20: 'no/20': cannot create");
+        h5ck_plan_free(&plan);
+        h5ckpt_state_free(s);
+    }
+    CU_ASSERT_EQUAL(open_descriptors(), before);
+    free(data);
+}
+
+/* Whether the file system of the temporary folder shares blocks or not, the bytes are the same. */
+static void whole_blocks_are_shared_where_that_is_possible(void)
+{
+    enum { AT = 8192, TO = 4096, N = (3 << 20) + 100 };
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *s = h5ckpt_state_new();
+    unsigned char *data = pattern(AT + N, 11);
+    test_write(test_tmp("blocks"), data, AT + N);
+    const h5ckpt_tensor *t = add_file(s, test_tmp("blocks"), AT, NULL);
+    for (int jobs = 1; jobs <= 2; jobs++) {
+        h5ck_plan plan = {
+            .target = test_tmp("blocks_to"), .stage = test_tmp("blocks_to"), .digest = H5CKPT_DIGEST_XXH3};
+        const h5ck_move_options how = {.jobs = jobs, .sync = true};
+        plan_one(&plan, NULL, TO, t);
+        CU_ASSERT_EQUAL(h5ck_move(&plan, &how, &err), 0);
+        test_expect_none(&err);
+        expect_file(plan.stage, TO, data + AT, N);
+        CU_ASSERT_NOT_EQUAL(plan.moves[0].digest[0], 0);
+        h5ck_plan_free(&plan);
+        unlink(test_tmp("blocks_to"));
+    }
+    h5ckpt_state_free(s);
+
+    h5ck_file from, to;
+    int f, w;
+    bool able = true;
+    CU_ASSERT_EQUAL(h5ck_fs_open_source(test_tmp("blocks"), NULL, &from, &f, &err), 0);
+    CU_ASSERT_EQUAL(h5ck_fs_create(test_tmp("clone"), NULL, &w, &err), 0);
+    CU_ASSERT_EQUAL(h5ck_fs_clone(f, 64, w, 0, N, &able), 0); /* no whole blocks */
+    CU_ASSERT_EQUAL(h5ck_fs_clone(f, 0, w, 64, N, &able), 0);
+    CU_ASSERT_EQUAL(h5ck_fs_clone(f, 0, w, 0, 100, &able), 0);
+    uint64_t shared = h5ck_fs_clone(f, AT, w, 0, N, &able);
+    CU_ASSERT_TRUE(shared == 0 || (able && shared > N - 65536));
+    close(f);
+    close(w);
+    if (shared) {
+        fprintf(stderr, "    (blocks are shared here)\n");
+        CU_ASSERT_EQUAL(h5ck_fs_open_source(test_tmp("clone"), NULL, &to, &f, &err), 0);
+        CU_ASSERT_EQUAL(to.size, shared);
+        close(f);
+    }
+    free(data);
+}
+
 int main(void)
 {
     static const test_case cases[] = {
@@ -319,6 +621,14 @@ int main(void)
         {"a target that cannot be made names the target", a_target_that_cannot_be_made_names_the_target},
         {"progress ends at the total and may stop the move", progress_ends_at_the_total_and_may_stop_the_move},
         {"decoded tensors move and load like others", decoded_tensors_move_and_load_like_others},
+        {"a giant tensor is shared by all threads and comes out the same",
+         a_giant_tensor_is_shared_by_all_threads_and_comes_out_the_same},
+        {"pieces of one tensor are packed by several threads at once",
+         pieces_of_one_tensor_are_packed_by_several_threads_at_once},
+        {"a failure or a stop ends all threads on one tensor", a_failure_or_a_stop_ends_all_threads_on_one_tensor},
+        {"a decoder that fails ends all threads on its tensor", a_decoder_that_fails_ends_all_threads_on_its_tensor},
+        {"all files are closed however the move ends", all_files_are_closed_however_the_move_ends},
+        {"whole blocks are shared where that is possible", whole_blocks_are_shared_where_that_is_possible},
         {NULL, NULL},
     };
     return test_run("move", cases);

@@ -131,6 +131,15 @@ int h5ck_fs_pwrite(int fd, const void *buf, size_t n, uint64_t offset, h5ckpt_er
  * ENOSPC is an error. */
 int h5ck_fs_reserve(int fd, uint64_t size, h5ckpt_error **err);
 
+/* Sends what was written there on its way to the disk, and does not wait for it; n 0: to the file's end. Only a hint:
+ * h5ck_fs_sync waits, and tells whether it arrived. */
+void h5ck_fs_start_writing(int fd, uint64_t offset, uint64_t n);
+
+/* Lets `to` share the source's blocks where the file system can do that, and the system and the offsets allow it.
+ * Returns how many bytes from the start are in their place now: whole blocks, or 0 (then the caller copies). *able
+ * becomes false where it is of no use to ask for this target again. */
+uint64_t h5ck_fs_clone(int from, uint64_t from_offset, int to, uint64_t to_offset, uint64_t n, bool *able);
+
 /* Creates root/relative (root itself where relative is NULL) as a new file (O_EXCL, mode 0666 & ~umask), by parts;
  * its folders must exist. */
 int h5ck_fs_create(const char *root, const char *relative, int *fd, h5ckpt_error **err);

@@ -13,6 +13,10 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef HAVE_LINUX_FS_H
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#endif
 
 int h5ck_fs_pwrite(int fd, const void *buf, size_t n, uint64_t offset, h5ckpt_error **err)
 {
@@ -42,6 +46,41 @@ int h5ck_fs_reserve(int fd, uint64_t size, h5ckpt_error **err)
     (void)fd;
     (void)size;
     (void)err;
+#endif
+    return 0;
+}
+
+void h5ck_fs_start_writing(int fd, uint64_t offset, uint64_t n)
+{
+#ifdef HAVE_SYNC_FILE_RANGE
+    sync_file_range(fd, (off_t)offset, (off_t)n, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)fd;
+    (void)offset;
+    (void)n;
+#endif
+}
+
+uint64_t h5ck_fs_clone(int from, uint64_t from_offset, int to, uint64_t to_offset, uint64_t n, bool *able)
+{
+#ifdef FICLONERANGE
+    struct stat st;
+    if (fstat(to, &st) < 0 || st.st_blksize <= 0)
+        return 0;
+    uint64_t block = (uint64_t)st.st_blksize;
+    struct file_clone_range range = {from, from_offset, n - n % block, to_offset};
+    if (from_offset % block || to_offset % block || range.src_length == 0)
+        return 0;
+    if (ioctl(to, FICLONERANGE, &range) == 0)
+        return range.src_length;
+    *able = errno != EOPNOTSUPP && errno != ENOTTY && errno != ENOSYS && errno != EPERM;
+#else
+    (void)from;
+    (void)from_offset;
+    (void)to;
+    (void)to_offset;
+    (void)n;
+    *able = false;
 #endif
     return 0;
 }

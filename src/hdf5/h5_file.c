@@ -12,8 +12,8 @@
  * kept, writes after it go nowhere, libhdf5 closes the file content, and close() reports what the system said. The
  * caller removes the file anyway.
  *
- * The driver also says where things go, which libhdf5 allows a driver. Each dataset's elements begin at 64 bytes;
- * metadata is put together in blocks between them. libhdf5's own alignment would do the same to the elements, but it
+ * The driver also says where things go, which libhdf5 allows a driver. Each dataset's elements begin at 64 bytes, large
+ * ones at a file system's block, so that a later copy may share the blocks (h5ck_fs_clone); metadata is put together in blocks between them. libhdf5's own alignment would do the same to the elements, but it
  * keeps every gap in a list that it searches at each allocation: the square of the number of datasets (60 s for 30,000
  * small ones).
  *
@@ -48,6 +48,8 @@ typedef struct driven_file {
 enum {
     MOST = 1 << 30, /* bytes in one call, which int64 offsets leave room for */
     ALIGNMENT = 64,
+    BLOCK = 4096,
+    BLOCKS_FROM = 1 << 20, /* bytes of elements */
     META_ALIGNMENT = 8,
     CACHE = 512 << 10
 };
@@ -139,7 +141,7 @@ static haddr_t driver_alloc(H5FD_t *file, H5FD_mem_t type, hid_t list, hsize_t s
         return alloc_meta(f, size);
     if (f->ours->placed && size == f->ours->placed)
         return f->ours->placed_at;
-    haddr_t at = aligned(f->meta_end > f->end ? f->meta_end : f->end, ALIGNMENT);
+    haddr_t at = aligned(f->meta_end > f->end ? f->meta_end : f->end, size < BLOCKS_FROM ? ALIGNMENT : BLOCK);
     f->end = at + size;
     return at;
 }

@@ -16,16 +16,22 @@ static int read_file(const h5ck_extent *e, uint64_t offset, void *buf, size_t n,
     return rc;
 }
 
+const unsigned char *h5ck_move_in_memory(const h5ckpt_tensor *t)
+{
+    return t->extent.kind == H5CK_EXTENT_MEMORY ? t->extent.memory : NULL;
+}
+
 int h5ck_move_read(const h5ckpt_tensor *t, uint64_t offset, void *buf, size_t n, h5ckpt_error **err)
 {
+    const unsigned char *there = h5ck_move_in_memory(t);
     int rc = 0;
     if (offset > t->info.nbytes || n > t->info.nbytes - offset)
         rc = h5ck_fail(err, H5CKPT_USAGE, "expected a range inside of %llu bytes, found %zu bytes at %llu",
                        (unsigned long long)t->info.nbytes, n, (unsigned long long)offset);
     else if (n == 0)
         return 0;
-    else if (t->extent.kind == H5CK_EXTENT_MEMORY)
-        memcpy(buf, (const unsigned char *)t->extent.memory + offset, n);
+    else if (there)
+        memcpy(buf, there + offset, n);
     else if (t->extent.kind == H5CK_EXTENT_FILE)
         rc = read_file(&t->extent, offset, buf, n, err);
     else
@@ -59,20 +65,16 @@ static const void *decoded(const h5ckpt_tensor *t, h5ckpt_error **err)
 const void *h5ck_move_data(const h5ckpt_tensor *t, h5ckpt_error **err)
 {
     static const uint64_t no_elements[8];
-    const unsigned char *map;
+    const unsigned char *map, *there = h5ck_move_in_memory(t);
     if (t->info.nbytes == 0)
         return no_elements;
-    switch (t->extent.kind) {
-    case H5CK_EXTENT_MEMORY:
-        return t->extent.memory;
-    case H5CK_EXTENT_FILE:
-        if (h5ck_fs_map(t->extent.file, &map, err)) {
-            h5ck_err_where(err, 0, NULL, t->info.name);
-            return NULL;
-        }
-        return map + t->extent.offset;
-    case H5CK_EXTENT_DECODER:
-        break;
+    if (there)
+        return there;
+    if (t->extent.kind != H5CK_EXTENT_FILE)
+        return decoded(t, err);
+    if (h5ck_fs_map(t->extent.file, &map, err)) {
+        h5ck_err_where(err, 0, NULL, t->info.name);
+        return NULL;
     }
-    return decoded(t, err);
+    return map + t->extent.offset;
 }

@@ -1,6 +1,10 @@
 /*
- * copy.c - slab by slab through one buffer: read, digest, write. The head of a small file goes out in the first write,
- * and later writes begin at whole slabs of the target, so that the page cache gets whole pages.
+ * copy.c - slab by slab: read, digest, write. The head of a small file goes out in the first write, and later writes
+ * begin at whole slabs of the target, so that the page cache gets whole pages.
+ *
+ * What lies in memory is written from there; what goes to memory is read into its place: only from file to file, and to
+ * a packer, do elements pass a thread's buffer. Where both lie at whole blocks of one file system that can share blocks
+ * between files, the target gets the source's blocks; they are still read, for the digest.
  */
 #include "move/copy.h"
 
@@ -11,9 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
-int h5ck_copier_init(h5ck_copier *c, atomic_ullong *done, atomic_bool *stop, h5ckpt_error **err)
+/* ---- A thread's tools ---- */
+
+int h5ck_copier_init(h5ck_copier *c, h5ckpt_error **err)
 {
-    *c = (h5ck_copier){.fd = -1, .folder = H5CK_FS_FOLDER_INIT, .done = done, .stop = stop};
+    *c = (h5ck_copier){.fd = -1, .folder = H5CK_FS_FOLDER_INIT};
     c->buf = malloc(H5CK_COPY_SLAB);
     return c->buf ? 0 : h5ck_fail_nomem(err);
 }
@@ -50,9 +56,36 @@ static int open_source(h5ck_copier *c, const h5ck_file *file, h5ckpt_error **err
     return rc;
 }
 
-static int read_slab(h5ck_copier *c, const h5ckpt_tensor *t, uint64_t offset, void *to, size_t n, h5ckpt_error **err)
+/* ---- Slabs ---- */
+
+/* Bytes in the first slab, and in the others. The first ends where a slab of the target ends. */
+static size_t slab_size(const h5ck_carry *y, size_t *first)
 {
-    if (t->extent.kind != H5CK_EXTENT_FILE)
+    size_t slab = y->packer ? y->packer->piece : H5CK_COPY_SLAB;
+    *first = y->packer || y->memory ? slab : slab - (size_t)(y->offset % H5CK_COPY_SLAB);
+    return slab;
+}
+
+uint64_t h5ck_copy_slabs(const h5ck_carry *y)
+{
+    uint64_t nbytes = y->tensor ? y->tensor->info.nbytes : 0;
+    size_t first, slab = slab_size(y, &first);
+    return nbytes <= first ? 1 : 2 + (nbytes - first - 1) / slab;
+}
+
+/* Where slab `k` begins in the elements, and its length. */
+static uint64_t slab_at(const h5ck_carry *y, uint64_t k, size_t *n)
+{
+    uint64_t nbytes = y->tensor ? y->tensor->info.nbytes : 0;
+    size_t first, slab = slab_size(y, &first), room = k ? slab : first;
+    uint64_t at = k ? first + (k - 1) * slab : 0;
+    *n = nbytes - at < room ? (size_t)(nbytes - at) : room;
+    return at;
+}
+
+static int read_into(h5ck_copier *c, const h5ckpt_tensor *t, uint64_t offset, void *to, size_t n, h5ckpt_error **err)
+{
+    if (t->extent.kind != H5CK_EXTENT_FILE || h5ck_move_in_memory(t))
         return h5ck_move_read(t, offset, to, n, err);
     int rc = open_source(c, t->extent.file, err);
     if (rc == 0)
@@ -60,11 +93,63 @@ static int read_slab(h5ck_copier *c, const h5ckpt_tensor *t, uint64_t offset, vo
     return rc && !c->other_failed ? h5ck_file_where(err, rc, t->extent.file) : rc;
 }
 
-static h5ck_digest *digest_for(h5ck_copier *c, h5ckpt_digest algorithm)
+int h5ck_copy_read(h5ck_copier *c, const h5ck_carry *y, uint64_t slab, const unsigned char **data, size_t *n,
+                   h5ckpt_error **err)
+{
+    uint64_t at = slab_at(y, slab, n);
+    size_t head = slab ? 0 : y->head_left;
+    unsigned char *to = y->memory ? y->memory + at : c->buf + head;
+    const unsigned char *there = y->tensor && !y->memory && !head ? h5ck_move_in_memory(y->tensor) : NULL;
+    *data = there && *n ? there + at : to;
+    if (head)
+        memcpy(c->buf, y->head, head);
+    return *n == 0 || *data != to ? 0 : read_into(c, y->tensor, at, to, *n, err);
+}
+
+void h5ck_copy_digest(const h5ck_carry *y, const unsigned char *data, size_t n)
+{
+    if (y->store)
+        h5ck_digest_update(y->store, data, n);
+    if (y->check && y->check != y->store)
+        h5ck_digest_update(y->check, data, n);
+}
+
+/* The slab without what was cloned. */
+static int write_rest(const h5ck_carry *y, size_t head, uint64_t at, const unsigned char *data, size_t n,
+                      h5ckpt_error **err)
+{
+    size_t skip = y->cloned - at < n ? (size_t)(y->cloned - at) : n;
+    int rc = head ? h5ck_fs_pwrite(y->fd, data - head, head, y->offset - head, err) : 0;
+    if (rc == 0 && n > skip)
+        rc = h5ck_fs_pwrite(y->fd, data + skip, n - skip, y->offset + at + skip, err);
+    return rc;
+}
+
+int h5ck_copy_write(h5ck_copier *c, const h5ck_carry *y, uint64_t slab, const unsigned char *data, size_t n,
+                    h5ckpt_error **err)
+{
+    size_t head = slab ? 0 : y->head_left, length;
+    uint64_t at = slab_at(y, slab, &length);
+    if (y->memory || head + n == 0)
+        return 0;
+    if (y->packer)
+        return y->packer->put(y->packer, slab, data, n, &c->scratch, err);
+    if (y->cloned > at)
+        return write_rest(y, head, at, data, n, err);
+    int rc = h5ck_fs_pwrite(y->fd, data - head, head + n, y->offset + at - head, err);
+    if (rc == 0 && y->start)
+        h5ck_fs_start_writing(y->fd, y->offset + at - head, head + n);
+    return rc;
+}
+
+/* ---- Before and after ---- */
+
+static h5ck_digest *digest_for(h5ck_copier *c, h5ck_carry *y, h5ckpt_digest algorithm, bool shared)
 {
     if (algorithm == H5CKPT_DIGEST_NONE)
         return NULL;
-    h5ck_digest **slot = &c->digests[algorithm == H5CKPT_DIGEST_SHA256];
+    bool second = algorithm == H5CKPT_DIGEST_SHA256;
+    h5ck_digest **slot = shared ? &y->own[second] : &c->digests[second];
     if (!*slot)
         *slot = h5ck_digest_new(algorithm);
     else
@@ -72,33 +157,53 @@ static h5ck_digest *digest_for(h5ck_copier *c, h5ckpt_digest algorithm)
     return *slot;
 }
 
-/* What is computed on the way: the digest to store, and the one to hold against the source's. Often they are one. */
-typedef struct on_the_way {
-    h5ck_digest *store, *check;
-} on_the_way;
-
-static int begin_digests(h5ck_copier *c, const h5ckpt_tensor *t, h5ckpt_digest algorithm, on_the_way *d,
-                         h5ckpt_error **err)
+static int begin_digests(h5ck_copier *c, h5ck_carry *y, bool shared, h5ckpt_error **err)
 {
+    const char *text = y->unchecked || !y->tensor ? NULL : y->tensor->digest;
     h5ckpt_digest known = H5CKPT_DIGEST_NONE;
-    bool checks =
-        t->digest && h5ck_digest_parse(t->digest, &known) == H5CK_DIGEST_KNOWN && h5ck_digest_available(known);
-    *d = (on_the_way){digest_for(c, algorithm), NULL};
+    bool checks = text && h5ck_digest_parse(text, &known) == H5CK_DIGEST_KNOWN && h5ck_digest_available(known);
+    y->store = digest_for(c, y, y->algorithm, shared);
     if (checks)
-        d->check = known == algorithm ? d->store : digest_for(c, known);
-    bool missing = (algorithm != H5CKPT_DIGEST_NONE && !d->store) || (checks && !d->check);
+        y->check = known == y->algorithm ? y->store : digest_for(c, y, known, shared);
+    bool missing = (y->algorithm != H5CKPT_DIGEST_NONE && !y->store) || (checks && !y->check);
     return missing ? h5ck_fail_nomem(err) : 0;
 }
 
-static int end_digests(const on_the_way *d, const h5ckpt_tensor *t, char *text, h5ckpt_error **err)
+/* Only from a slab's size on: a small tensor is copied sooner than cloned. */
+static int try_to_clone(h5ck_copier *c, h5ck_carry *y, h5ckpt_error **err)
+{
+    const h5ckpt_tensor *t = y->tensor;
+    if (!y->clones || !t || t->extent.kind != H5CK_EXTENT_FILE || t->info.nbytes < H5CK_COPY_SLAB || y->packer ||
+        y->memory || h5ck_move_in_memory(t))
+        return 0;
+    int rc = open_source(c, t->extent.file, err);
+    if (rc == 0)
+        y->cloned = h5ck_fs_clone(c->fd, t->extent.offset, y->fd, y->offset, t->info.nbytes, &y->clones);
+    return rc;
+}
+
+int h5ck_copy_begin(h5ck_copier *c, h5ck_carry *y, bool shared, h5ckpt_error **err)
+{
+    int rc = begin_digests(c, y, shared, err);
+    if (rc == 0 && y->head_len) {
+        if (!y->packer && y->head_len == y->offset && y->head_len <= H5CK_COPY_SLAB / 2)
+            y->head_left = y->head_len;
+        else
+            rc = h5ck_fs_pwrite(y->fd, y->head, y->head_len, 0, err);
+    }
+    return rc ? rc : try_to_clone(c, y, err);
+}
+
+int h5ck_copy_end(h5ck_carry *y, h5ckpt_error **err)
 {
     char found[H5CK_DIGEST_TEXT];
-    int rc = d->store ? h5ck_digest_text(d->store, text, err) : 0;
-    if (rc || !d->check)
+    const h5ckpt_tensor *t = y->tensor;
+    int rc = y->store ? h5ck_digest_text(y->store, y->text, err) : 0;
+    if (rc || !y->check)
         return rc;
-    if (d->check == d->store)
-        memcpy(found, text, sizeof found);
-    else if ((rc = h5ck_digest_text(d->check, found, err)))
+    if (y->check == y->store)
+        memcpy(found, y->text, sizeof found);
+    else if ((rc = h5ck_digest_text(y->check, found, err)))
         return rc;
     if (strcmp(found, t->digest) == 0)
         return 0;
@@ -106,53 +211,9 @@ static int end_digests(const on_the_way *d, const h5ckpt_tensor *t, char *text, 
     return t->extent.file ? h5ck_file_where(err, H5CKPT_INVALID, t->extent.file) : H5CKPT_INVALID;
 }
 
-static int copy_slabs(h5ck_copier *c, const h5ck_plan_move *move, size_t head, int target, const on_the_way *d,
-                      h5ckpt_error **err)
+void h5ck_copy_free(h5ck_carry *y)
 {
-    const h5ckpt_tensor *t = move->tensor;
-    uint64_t nbytes = t->info.nbytes;
-    const h5ck_packer *packer = move->packer;
-    /* the first write ends where a slab of the target ends */
-    size_t slab = packer ? packer->piece : H5CK_COPY_SLAB;
-    size_t room = packer ? slab : slab - (size_t)(move->offset % H5CK_COPY_SLAB);
-    for (uint64_t at = 0; at < nbytes;) {
-        size_t n = nbytes - at < room ? (size_t)(nbytes - at) : room;
-        int rc = read_slab(c, t, at, c->buf + head, n, err);
-        if (rc)
-            return rc;
-        if (d->store)
-            h5ck_digest_update(d->store, c->buf + head, n);
-        if (d->check && d->check != d->store)
-            h5ck_digest_update(d->check, c->buf + head, n);
-        rc = packer ? packer->put(packer, at / slab, c->buf, n, &c->scratch, err)
-                    : h5ck_fs_pwrite(target, c->buf, head + n, move->offset + at - head, err);
-        if (rc)
-            return rc;
-        at += n;
-        atomic_fetch_add(c->done, n);
-        if (atomic_load(c->stop))
-            return h5ck_fail(err, H5CKPT_SYSTEM, "stopped");
-        head = 0;
-        room = slab;
-    }
-    return 0;
-}
-
-int h5ck_copy(h5ck_copier *c, h5ck_plan_move *move, const h5ck_plan_file *file, bool with_head, int target,
-              h5ckpt_digest algorithm, h5ckpt_error **err)
-{
-    on_the_way d;
-    size_t head = 0;
-    int rc = begin_digests(c, move->tensor, algorithm, &d, err);
-    if (rc == 0 && with_head && file->head_len) {
-        if (file->head_len == move->offset && file->head_len <= H5CK_COPY_SLAB / 2)
-            memcpy(c->buf, file->head, head = file->head_len);
-        else
-            rc = h5ck_fs_pwrite(target, file->head, file->head_len, 0, err);
-    }
-    if (rc == 0)
-        rc = copy_slabs(c, move, head, target, &d, err);
-    if (rc == 0)
-        rc = end_digests(&d, move->tensor, move->digest, err);
-    return rc;
+    h5ck_digest_free(y->own[0]);
+    h5ck_digest_free(y->own[1]);
+    y->own[0] = y->own[1] = y->store = y->check = NULL;
 }

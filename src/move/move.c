@@ -1,87 +1,131 @@
 /*
- * move.c - carries out a plan: folders, then threads that take the tasks (a move, or a file that is all head), largest
- * first, then the format's finish, then fsync.
+ * move.c - carries out a plan: folders, then the pool's threads that carry the moves and the files that are all head,
+ * then the format's finish; and all of it to the disk.
  *
- * A file that one move fills is created by the thread that moves it. A file that several fill, or that stands already,
- * is opened before the threads start and shared: they write it at different places. The calling thread only waits and
- * reports progress, so that the caller's callback runs where he called us.
+ * A file that one move fills is created by the thread that opens the move. A file that several fill, or that stands
+ * already, is opened before the threads start: they write it at different places.
+ *
+ * To the disk: a file's bytes are sent on their way while the next are still copied (h5ck_fs_start_writing), and its
+ * fsync waits, descriptor kept, until a batch of files is written. Then the newest is synced first: one commit of the
+ * file system's journal serves all of the batch, where file by file each took one of its own. What a write-back could
+ * not do, fsync reports on the descriptor that was written through.
  */
 #include "move/move.h"
 
 #include "base/fs.h"
-#include "move/copy.h"
+#include "move/pool.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { MAX_JOBS = 8, RESERVE_FROM = 64 << 10, PROGRESS_MS = 100, NO_MOVE = -1 };
+enum { RESERVE_FROM = 64 << 10, MAX_BATCH = 64 };
 
-typedef struct task {
-    uint64_t bytes;
-    int64_t move; /* index, or NO_MOVE */
+/* A file that is written and not yet synced. */
+typedef struct written {
+    int fd;
     size_t file;
-} task;
+} written;
 
 typedef struct mover {
     h5ck_plan *plan;
     bool sync;
-    task *tasks;
-    size_t task_count;
-    atomic_size_t next;
-    atomic_ullong done;
-    uint64_t total;
-    atomic_bool stop;
     int *shared; /* by file: its descriptor where it is shared, -1 elsewhere */
-    pthread_mutex_t lock;
-    pthread_cond_t finished;
-    int running;       /* under the lock */
-    int rc;            /* under the lock: the first failure */
-    h5ckpt_error *err; /* under the lock */
+    h5ck_pool pool;
+    atomic_bool clones;   /* the target's file system may share blocks between files */
+    pthread_mutex_t lock; /* of what follows */
+    written batch[MAX_BATCH];
+    size_t waiting, most; /* in the batch; how many may be */
 } mover;
 
 /* The finished file's path, for messages. */
-static int named(mover *m, const h5ck_plan_file *file, int rc, h5ckpt_error **err)
+static int named(mover *m, size_t file, int rc, h5ckpt_error **err)
 {
-    h5ck_file f = {.root = m->plan->target, .relative = file->relative};
-    return h5ck_file_where(err, rc, &f);
+    h5ck_file f = {.root = m->plan->target, .relative = m->plan->files[file].relative};
+    return rc ? h5ck_file_where(err, rc, &f) : 0;
 }
 
-/* ---- Tasks ---- */
+/* ---- To the disk ---- */
 
-static int largest_first(const void *a, const void *b)
+static int sync_and_close(mover *m, const written *w, int rc, h5ckpt_error **err)
 {
-    const task *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? 1 : -1;
-    return x->move < y->move ? -1 : x->move > y->move ? 1 : x->file < y->file ? -1 : x->file > y->file;
+    if (rc == 0)
+        rc = named(m, w->file, h5ck_fs_sync(w->fd, err), err);
+    int closed = named(m, w->file, h5ck_fs_close(w->fd, rc ? NULL : err), rc ? NULL : err);
+    return rc ? rc : closed;
 }
 
-/* A task a move, and one for each new file that no move fills. */
-static int make_tasks(mover *m, h5ckpt_error **err)
+/* The newest first. All are closed, also after a failure. */
+static int sync_batch(mover *m, const written *batch, size_t n, h5ckpt_error **err)
+{
+    int rc = 0;
+    while (n > 0)
+        rc = sync_and_close(m, &batch[--n], rc, err);
+    return rc;
+}
+
+/* Takes a descriptor that is written. A full batch is synced by the thread that filled it. */
+static int put_into_batch(mover *m, int fd, size_t file, h5ckpt_error **err)
+{
+    written full[MAX_BATCH];
+    size_t n = 0;
+    pthread_mutex_lock(&m->lock);
+    m->batch[m->waiting++] = (written){fd, file};
+    if (m->waiting == m->most) {
+        memcpy(full, m->batch, m->waiting * sizeof *full);
+        n = m->waiting;
+        m->waiting = 0;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return sync_batch(m, full, n, err);
+}
+
+/* What is left of it, by all threads that have nothing else to do. */
+static int sync_rest(void *user, h5ckpt_error **err)
+{
+    mover *m = user;
+    int rc = 0;
+    for (bool any = true; any && rc == 0;) {
+        written w;
+        pthread_mutex_lock(&m->lock);
+        any = m->waiting > 0;
+        if (any)
+            w = m->batch[--m->waiting];
+        pthread_mutex_unlock(&m->lock);
+        if (any)
+            rc = sync_and_close(m, &w, 0, err);
+    }
+    return rc;
+}
+
+/* A batch is small beside what a process may open, whose every thread may be syncing one. */
+static size_t batch_size(int jobs)
+{
+    long most = sysconf(_SC_OPEN_MAX);
+    most = most < 0 ? MAX_BATCH : most / 4 / (jobs + 1);
+    return most < 1 ? 1 : most > MAX_BATCH ? MAX_BATCH : (size_t)most;
+}
+
+/* ---- Tasks: a move each, and one for each new file that no move fills, numbered behind them ---- */
+
+static int make_tasks(mover *m, const h5ck_pool_calls *calls, int jobs, h5ckpt_error **err)
 {
     h5ck_plan *plan = m->plan;
-    m->tasks = calloc(plan->move_count + plan->file_count + 1, sizeof *m->tasks);
+    int rc = h5ck_pool_init(&m->pool, calls, m, plan->move_count + plan->file_count, jobs, err);
     m->shared = calloc(plan->file_count + 1, sizeof *m->shared);
-    if (!m->tasks || !m->shared)
-        return h5ck_fail_nomem(err);
-    for (size_t i = 0; i < plan->move_count; i++) { /* `shared` counts the moves of each file at first */
+    if (rc == 0 && !m->shared)
+        rc = h5ck_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < plan->move_count; i++) { /* `shared` counts the moves of each file at first */
         const h5ck_plan_move *move = &plan->moves[i];
-        m->tasks[m->task_count++] = (task){move->tensor->info.nbytes, (int64_t)i, move->file};
-        m->total += move->tensor->info.nbytes;
+        rc = h5ck_pool_add(&m->pool, i, move->tensor->info.nbytes, move->tensor, move->packer, err);
         m->shared[move->file]++;
     }
-    for (size_t i = 0; i < plan->file_count; i++) {
+    for (size_t i = 0; rc == 0 && i < plan->file_count; i++) {
         if (m->shared[i] == 0 && !plan->files[i].exists)
-            m->tasks[m->task_count++] = (task){plan->files[i].head_len, NO_MOVE, i};
+            rc = h5ck_pool_add(&m->pool, plan->move_count + i, plan->files[i].head_len, NULL, NULL, err);
         m->shared[i] = m->shared[i] > 1 || plan->files[i].exists ? 0 : -1;
     }
-    qsort(m->tasks, m->task_count, sizeof *m->tasks, largest_first);
-    return 0;
+    return rc;
 }
 
 static int create(mover *m, const h5ck_plan_file *file, int *fd, h5ckpt_error **err)
@@ -111,165 +155,72 @@ static int open_shared(mover *m, h5ckpt_error **err)
             if (rc == 0)
                 rc = h5ck_fs_pwrite(m->shared[i], file->head, file->head_len, 0, err);
         }
-        if (rc)
-            named(m, file, rc, err);
+        named(m, i, rc, err);
     }
     return rc;
 }
 
-/* A file that this thread makes alone: head, elements, fsync, close. */
-static int write_file(mover *m, h5ck_copier *c, h5ck_plan_move *move, const h5ck_plan_file *file, h5ckpt_error **err)
+static size_t file_of(const mover *m, size_t index)
 {
-    int fd, rc = create(m, file, &fd, err);
-    if (rc == 0 && move)
-        rc = h5ck_copy(c, move, file, true, fd, m->plan->digest, err);
-    else if (rc == 0)
-        rc = h5ck_fs_pwrite(fd, file->head, file->head_len, 0, err);
-    if (rc == 0 && m->sync)
-        rc = h5ck_fs_sync(fd, err);
-    if (fd >= 0) {
-        int closed = h5ck_fs_close(fd, err);
-        rc = rc ? rc : closed;
-    }
-    return rc;
+    return index < m->plan->move_count ? m->plan->moves[index].file : index - m->plan->move_count;
 }
 
-static int carry_out(mover *m, h5ck_copier *c, const task *t, h5ckpt_error **err)
+static int open_task(void *user, size_t index, h5ck_carry *y, h5ckpt_error **err)
 {
-    const h5ck_plan_file *file = &m->plan->files[t->file];
-    h5ck_plan_move *move = t->move == NO_MOVE ? NULL : &m->plan->moves[t->move];
-    int rc, shared = m->shared[t->file];
-    if (shared >= 0)
-        rc = h5ck_copy(c, move, file, false, shared, m->plan->digest, err);
-    else
-        rc = write_file(m, c, move, file, err);
-    if (rc == 0)
+    mover *m = user;
+    size_t at = file_of(m, index);
+    const h5ck_plan_file *file = &m->plan->files[at];
+    if (index < m->plan->move_count) {
+        h5ck_plan_move *move = &m->plan->moves[index];
+        *y = (h5ck_carry){.fd = -1,
+                          .tensor = move->tensor,
+                          .packer = move->packer,
+                          .offset = move->offset,
+                          .algorithm = m->plan->digest,
+                          .text = move->digest};
+    } else {
+        y->offset = file->head_len;
+        y->algorithm = H5CKPT_DIGEST_NONE;
+    }
+    y->start = m->sync;
+    y->clones = atomic_load(&m->clones);
+    y->fd = m->shared[at];
+    if (y->fd >= 0)
         return 0;
-    if (move && !c->other_failed)
-        h5ck_err_where(err, rc, NULL, move->tensor->info.name);
-    return named(m, file, rc, err);
+    y->head = file->head;
+    y->head_len = file->head_len;
+    return create(m, file, &y->fd, err);
 }
 
-/* ---- Threads ---- */
-
-static void report(mover *m, int rc, h5ckpt_error *err)
+/* A file of its own goes into the batch, or is closed. */
+static int close_task(void *user, size_t index, h5ck_carry *y, int rc, h5ckpt_error **err)
 {
-    pthread_mutex_lock(&m->lock);
-    if (rc && !m->rc) {
-        m->rc = rc;
-        m->err = err;
-        err = NULL;
-        atomic_store(&m->stop, true);
-        atomic_store(&m->plan->stopped, true); /* wakes packers */
+    mover *m = user;
+    size_t file = file_of(m, index);
+    if (!y->clones)
+        atomic_store(&m->clones, false);
+    if (y->fd < 0 || m->shared[file] >= 0)
+        return rc;
+    if (rc == 0 && m->sync) {
+        h5ck_fs_start_writing(y->fd, 0, 0);
+        return put_into_batch(m, y->fd, file, err);
     }
-    pthread_mutex_unlock(&m->lock);
-    h5ckpt_error_free(err);
+    int closed = h5ck_fs_close(y->fd, rc ? NULL : err);
+    return rc ? rc : closed;
 }
 
-static void work(mover *m)
+static void blame(void *user, const h5ck_copier *c, size_t index, int rc, h5ckpt_error **err)
 {
-    h5ck_copier c;
-    h5ckpt_error *err = NULL;
-    int rc = h5ck_copier_init(&c, &m->done, &m->stop, &err);
-    while (rc == 0 && !atomic_load(&m->stop)) {
-        size_t i = atomic_fetch_add(&m->next, 1);
-        if (i >= m->task_count)
-            break;
-        rc = carry_out(m, &c, &m->tasks[i], &err);
-    }
-    if (rc == 0)
-        rc = h5ck_copier_close_source(&c, &err);
-    if (c.scratch)
-        m->plan->free_scratch(c.scratch);
-    h5ck_copier_free(&c);
-    report(m, rc, err);
+    mover *m = user;
+    if (index < m->plan->move_count && !c->other_failed)
+        h5ck_err_where(err, rc, NULL, m->plan->moves[index].tensor->info.name);
+    named(m, file_of(m, index), rc, err);
 }
 
-static void *thread_main(void *arg)
+/* Packers may be waiting for each other. */
+static void stop(void *user)
 {
-    mover *m = arg;
-    work(m);
-    pthread_mutex_lock(&m->lock);
-    m->running--;
-    pthread_cond_signal(&m->finished);
-    pthread_mutex_unlock(&m->lock);
-    return NULL;
-}
-
-static void tell(mover *m, const h5ck_move_options *o)
-{
-    if (o->progress && o->progress(o->progress_user, atomic_load(&m->done), m->total) != 0) {
-        h5ckpt_error *err = NULL;
-        h5ck_fail(&err, H5CKPT_SYSTEM, "stopped by the caller");
-        report(m, H5CKPT_SYSTEM, err);
-    }
-}
-
-/* Waits for the threads; the lock is not held while the caller's callback runs. */
-static void wait_for_threads(mover *m, const h5ck_move_options *o)
-{
-    pthread_mutex_lock(&m->lock);
-    while (m->running > 0) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += PROGRESS_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        if (pthread_cond_timedwait(&m->finished, &m->lock, &until) == ETIMEDOUT && o->progress) {
-            pthread_mutex_unlock(&m->lock);
-            tell(m, o);
-            pthread_mutex_lock(&m->lock);
-        }
-    }
-    pthread_mutex_unlock(&m->lock);
-}
-
-static int job_count(const mover *m, int asked)
-{
-    long jobs = asked > 0 ? asked : sysconf(_SC_NPROCESSORS_ONLN);
-    if (jobs < 1)
-        jobs = 1;
-    if (asked <= 0 && jobs > MAX_JOBS)
-        jobs = MAX_JOBS;
-    if ((size_t)jobs > m->task_count)
-        jobs = (long)m->task_count;
-    return (int)jobs;
-}
-
-/* Starts the threads with all signals blocked: the host's handlers run in the host's threads. */
-static int run_threads(mover *m, const h5ck_move_options *o, h5ckpt_error **err)
-{
-    int jobs = job_count(m, o->jobs), started = 0;
-    pthread_t *threads = calloc((size_t)jobs + 1, sizeof *threads);
-    sigset_t all, before;
-    if (!threads)
-        return h5ck_fail_nomem(err);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (; started < jobs; started++) {
-        pthread_mutex_lock(&m->lock);
-        m->running++;
-        pthread_mutex_unlock(&m->lock);
-        if (pthread_create(&threads[started], NULL, thread_main, m) != 0) {
-            pthread_mutex_lock(&m->lock);
-            m->running--;
-            pthread_mutex_unlock(&m->lock);
-            break;
-        }
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (started == 0)
-        work(m); /* no thread to be had: this one does it */
-    wait_for_threads(m, o);
-    for (int i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    free(threads);
-    tell(m, o);
-    if (m->rc && err && !*err) {
-        *err = m->err;
-        m->err = NULL;
-    }
-    return m->rc;
+    atomic_store(&((mover *)user)->plan->stopped, true);
 }
 
 /* ---- The whole ---- */
@@ -288,7 +239,7 @@ static int finish(mover *m, h5ckpt_error **err)
     int rc = plan->finish ? plan->finish(plan, err) : 0;
     for (size_t i = 0; i < plan->file_count && rc == 0; i++)
         if (m->sync && m->shared[i] >= 0)
-            rc = named(m, &plan->files[i], h5ck_fs_sync(m->shared[i], err), err);
+            rc = named(m, i, h5ck_fs_sync(m->shared[i], err), err);
     for (size_t i = plan->dir_count; m->sync && rc == 0 && i > 0; i--)
         rc = h5ck_fs_sync_dir(plan->stage, plan->dirs[i - 1], err);
     if (rc == 0 && m->sync && plan->is_dir)
@@ -296,22 +247,25 @@ static int finish(mover *m, h5ckpt_error **err)
     return rc ? h5ck_err_where(err, rc, plan->target, NULL) : 0;
 }
 
-static int close_shared(mover *m, h5ckpt_error **err)
+static int close_all(mover *m, int rc, h5ckpt_error **err)
 {
-    int rc = 0;
     for (size_t i = 0; m->shared && i < m->plan->file_count; i++)
         if (m->shared[i] >= 0) {
             int closed = h5ck_fs_close(m->shared[i], rc ? NULL : err);
             rc = rc ? rc : closed;
         }
+    while (m->waiting > 0) /* only after a failure */
+        h5ck_fs_close(m->batch[--m->waiting].fd, NULL);
     return rc;
 }
 
 int h5ck_move(h5ck_plan *plan, const h5ck_move_options *o, h5ckpt_error **err)
 {
-    mover m = {.plan = plan, .sync = o->sync, .lock = PTHREAD_MUTEX_INITIALIZER, .finished = PTHREAD_COND_INITIALIZER};
+    const h5ck_pool_calls calls = {open_task, close_task, blame, sync_rest, stop, plan->free_scratch};
+    mover m = {.plan = plan, .sync = o->sync, .clones = true, .lock = PTHREAD_MUTEX_INITIALIZER};
     bool opened = false;
-    int rc = make_tasks(&m, err);
+    int rc = make_tasks(&m, &calls, o->jobs, err);
+    m.most = batch_size(m.pool.jobs);
     if (rc == 0)
         rc = make_dirs(plan, err);
     if (rc == 0) {
@@ -319,15 +273,12 @@ int h5ck_move(h5ck_plan *plan, const h5ck_move_options *o, h5ckpt_error **err)
         rc = open_shared(&m, err);
     }
     if (rc == 0)
-        rc = run_threads(&m, o, err);
+        rc = h5ck_pool_run(&m.pool, o->progress, o->progress_user, err);
     if (rc == 0)
         rc = finish(&m, err);
-    if (opened) {
-        int closed = close_shared(&m, rc ? NULL : err);
-        rc = rc ? rc : closed;
-    }
-    h5ckpt_error_free(m.err);
-    free(m.tasks);
+    if (opened)
+        rc = close_all(&m, rc, err);
+    h5ck_pool_free(&m.pool);
     free(m.shared);
     return rc;
 }

@@ -1,6 +1,7 @@
 /*
  * move - the only code that moves tensor bytes: a pool of threads, each with one buffer; each tensor is read in slabs,
- * digested, checked against the digest its source holds, and written. Memory is jobs * 1 MiB whatever the model's size.
+ * digested, checked against the digest its source holds, and written, or left in memory. Memory of a conversion is
+ * jobs * 1 MiB whatever the model's size.
  */
 #ifndef H5CK_MOVE_MOVE_H
 #define H5CK_MOVE_MOVE_H
@@ -22,5 +23,8 @@ int h5ck_move_read(const h5ckpt_tensor *tensor, uint64_t offset, void *buf, size
 
 /* The elements as memory: the caller's, mapped, or decoded once. NULL on failure. */
 const void *h5ck_move_data(const h5ckpt_tensor *tensor, h5ckpt_error **err);
+
+/* The elements where they lie in memory already: the caller's. NULL where they do not. */
+const unsigned char *h5ck_move_in_memory(const h5ckpt_tensor *tensor);
 
 #endif
