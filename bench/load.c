@@ -2,7 +2,9 @@
  * load - the seconds that h5ckpt takes in-process to load both dictionaries and touch every page of every parameter, or
  * only to open a checkpoint and list it.
  *
- *     load CHECKPOINT          prints the seconds, then the number of parameters and a sum that keeps the touching honest
+ *     load CHECKPOINT          mapped; prints the seconds, the number of parameters, and a sum that keeps the touching
+ *                              honest
+ *     load --copy CHECKPOINT   the same with the parameters read into memory first, by h5ckpt_load
  *     load --open CHECKPOINT   prints "SECONDS PEAK_KIB COUNT": h5ckpt_state_open, and each parameter's name, dtype and
  *                              shape asked for; no parameter's data
  */
@@ -15,7 +17,7 @@
 
 static int fail(const h5ckpt_error *err)
 {
-    fprintf(stderr, "load: %s\n", err ? err->message : "usage: load [--open] CHECKPOINT");
+    fprintf(stderr, "load: %s\n", err ? err->message : "usage: load [--copy|--open] CHECKPOINT");
     return 1;
 }
 
@@ -38,7 +40,7 @@ static int open_and_list(const char *path)
     return 0;
 }
 
-static int load_and_touch(const char *path)
+static int load_and_touch(const char *path, int copy)
 {
     enum { PAGE = 4096 };
     h5ckpt_tensors *parameters;
@@ -46,7 +48,8 @@ static int load_and_touch(const char *path)
     h5ckpt_error *err = NULL;
     uint64_t sum = 0;
     double start = many_now();
-    if (h5ckpt_load_persistables(path, &parameters, &decays, &err))
+    if (h5ckpt_load_persistables(path, &parameters, &decays, &err) ||
+        (copy && h5ckpt_load(parameters, NULL, NULL, &err)))
         return fail(err);
     size_t count = h5ckpt_tensors_count(parameters);
     for (size_t i = 0; i < count; i++) {
@@ -67,5 +70,6 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--open") == 0)
         return open_and_list(argv[2]);
-    return argc == 2 ? load_and_touch(argv[1]) : fail(NULL);
+    int copy = argc == 3 && strcmp(argv[1], "--copy") == 0;
+    return argc == 2 + copy ? load_and_touch(argv[1 + copy], copy) : fail(NULL);
 }

@@ -308,6 +308,21 @@ typedef struct h5ckpt_options {
             H5CKPT_EXTERNAL_REFUSED, H5CKPT_LINK_NONE                                                                  \
     }
 
+/* ---- Loading into memory ----------------------------------------------------------------------------------------- */
+
+/* Reads the elements of all tensors into memory, by options->jobs threads; holds them against the digests that the
+ * source has (options->digest H5CKPT_DIGEST_NONE: does not); tells options->progress. NULL for the default options.
+ *   buffers not NULL: buffers[i] is the caller's memory for the i-th tensor, of its nbytes, of any alignment; NULL there
+ *     leaves that tensor out. On failure their contents are undefined.
+ *   buffers NULL: into memory of the state, in huge pages where the system has them, each tensor aligned to 64 bytes.
+ *     From then on h5ckpt_tensor_data gives those addresses, and neither it nor h5ckpt_tensor_read needs the file; what
+ *     it gave before stays valid. What lies in memory already (h5ckpt_state_add_tensor, an earlier load) is passed
+ *     over. On failure all is as it was before. This counts as building the state: one thread at a time.
+ * Much faster than touching mapped elements one by one where the file is not in the page cache, and the way to have
+ * them checked; where it is, h5ckpt_tensor_data alone costs no copy. */
+H5CKPT_API int h5ckpt_load(const h5ckpt_tensors *tensors, void *const *buffers, const h5ckpt_options *options,
+                           h5ckpt_error **err);
+
 /* ---- Paddle's call and its twin --------------------------------------------------------------------------------- */
 
 /* Paddle 1.5's fluid.dygraph.load_persistables: both dictionaries of a save directory, or of any file that h5ckpt

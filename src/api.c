@@ -314,6 +314,14 @@ int h5ckpt_tensor_read(const h5ckpt_tensor *tensor, uint64_t offset, void *buffe
     return tensor ? h5ck_move_read(tensor, offset, buffer, length, err) : fail_missing(err, "tensor");
 }
 
+int h5ckpt_load(const h5ckpt_tensors *tensors, void *const *buffers, const h5ckpt_options *options, h5ckpt_error **err)
+{
+    const h5ckpt_options o = h5ck_options_complete(options);
+    const h5ck_move_options how = {.jobs = o.jobs, .progress = o.progress, .progress_user = o.progress_user};
+    return tensors ? h5ck_move_load(tensors, buffers, o.digest != H5CKPT_DIGEST_NONE, &how, err)
+                   : fail_missing(err, "dictionary of tensors");
+}
+
 static int rates(const h5ckpt_decay *d, const int64_t *from, size_t n, double *out, h5ckpt_error **err)
 {
     if (!d)

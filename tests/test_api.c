@@ -158,6 +158,60 @@ static void loaded_tensors_outlive_their_files(void)
     h5ckpt_state_free(s);
 }
 
+/* The mapped file's bytes would be gone: h5ckpt_load has its own. */
+static void both_forms_are_loaded_into_memory(void)
+{
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        h5ckpt_error *err = NULL;
+        char path[512];
+        snprintf(path, sizeof path, "%s%s", test_tmp("to_load_"), forms[i]);
+        h5ckpt_state *built = build();
+        CU_ASSERT_EQUAL(h5ckpt_state_write(built, path, NULL, &err), 0);
+        h5ckpt_state_free(built);
+        h5ckpt_state *s = h5ckpt_state_open(path, NULL, &err);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+        const h5ckpt_tensors *all = h5ckpt_state_parameters(s);
+        float w[6];
+        void *const buffers[] = {w, NULL};
+        CU_ASSERT_EQUAL(h5ckpt_load(all, buffers, NULL, &err), 0);
+        CU_ASSERT_EQUAL(memcmp(w, ramp, sizeof ramp), 0);
+        CU_ASSERT_EQUAL(h5ckpt_load(all, NULL, NULL, &err), 0);
+        test_expect_none(&err);
+        h5ck_fs_remove_tree(path);
+        expect_built(all, h5ckpt_state_decays(s));
+        for (size_t k = 0; k < 2; k++)
+            CU_ASSERT_EQUAL((uintptr_t)h5ckpt_tensor_data(h5ckpt_tensors_at(all, k), &err) % 64, 0);
+        h5ckpt_state_free(s);
+    }
+    h5ckpt_error *err = NULL;
+    CU_ASSERT_EQUAL(h5ckpt_load(NULL, NULL, NULL, &err), H5CKPT_USAGE);
+    test_expect_error(&err, H5CKPT_USAGE, "expected a dictionary of tensors, found NULL");
+}
+
+static void damage_is_found_by_loading_unless_digests_are_left_alone(void)
+{
+    h5ckpt_error *err = NULL;
+    const char *path = test_tmp("damaged_load.h5");
+    h5ckpt_state *s = build();
+    CU_ASSERT_EQUAL(h5ckpt_state_write(s, path, NULL, &err), 0);
+    h5ckpt_state_free(s);
+    size_t n;
+    unsigned char *file = test_read(path, &n), *at = memmem(file, n, ramp, sizeof ramp);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    at[5] ^= 1;
+    test_write(path, file, n);
+    free(file);
+    s = h5ckpt_state_open(path, NULL, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+    CU_ASSERT_EQUAL(h5ckpt_load(h5ckpt_state_parameters(s), NULL, NULL, &err), H5CKPT_INVALID);
+    test_expect_error(&err, H5CKPT_INVALID, "damaged_load.h5: 'fc/w': the data is damaged");
+    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
+    o.digest = H5CKPT_DIGEST_NONE;
+    CU_ASSERT_EQUAL(h5ckpt_load(h5ckpt_state_parameters(s), NULL, &o, &err), 0);
+    test_expect_none(&err);
+    h5ckpt_state_free(s);
+}
+
 static void hdf5_tensors_are_mapped_at_64_bytes(void)
 {
     h5ckpt_error *err = NULL;
@@ -551,6 +605,9 @@ int main(void)
         {"a built state is written and loaded in either form", a_built_state_is_written_and_loaded_in_either_form},
         {"Paddle's call finds save_dir by default", paddles_call_finds_save_dir_by_default},
         {"loaded tensors outlive their files", loaded_tensors_outlive_their_files},
+        {"both forms are loaded into memory", both_forms_are_loaded_into_memory},
+        {"damage is found by loading unless digests are left alone",
+         damage_is_found_by_loading_unless_digests_are_left_alone},
         {"HDF5 tensors are mapped at 64 bytes", hdf5_tensors_are_mapped_at_64_bytes},
         {"real directories go to HDF5 and come back byte for byte",
          real_directories_go_to_hdf5_and_come_back_byte_for_byte},

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -609,6 +610,118 @@ static void whole_blocks_are_shared_where_that_is_possible(void)
     free(data);
 }
 
+/* ---- Loading ---- */
+
+static h5ckpt_state *state_to_load(const char *path, unsigned char *data, size_t n, const char *digest)
+{
+    static const h5ck_decoder decoder = {decode, "counting", 1};
+    const h5ck_extent e = {.kind = H5CK_EXTENT_DECODER, .decoder = &decoder};
+    const uint64_t big = BIG, none = 0;
+    const h5ckpt_tensor_info info = {.name = "d", .dtype = H5CKPT_DTYPE_UINT8, .rank = 1, .shape = &big};
+    const h5ckpt_tensor_info empty = {.name = "empty", .dtype = H5CKPT_DTYPE_UINT8, .rank = 1, .shape = &none};
+    h5ckpt_state *s = h5ckpt_state_new();
+    test_write(path, data, n);
+    add_file(s, path, 3, digest);
+    CU_ASSERT_EQUAL(h5ck_state_add_tensor(s, &s->parameters, &info, &e, NULL, NULL), 0);
+    add(s, "memory", data, 5);
+    CU_ASSERT_EQUAL(
+        h5ck_state_add_tensor(s, &s->parameters, &empty, &(h5ck_extent){.kind = H5CK_EXTENT_MEMORY}, NULL, NULL), 0);
+    return s;
+}
+
+static void loaded_tensors_need_their_file_no_longer(void)
+{
+    h5ckpt_error *err = NULL;
+    unsigned char *data = pattern(BIG, 12), *counted = malloc(BIG), part[4];
+    const char *path = test_tmp("load");
+    decode(NULL, 0, counted, BIG, NULL);
+    for (int jobs = 0; jobs <= 3; jobs++) {
+        h5ckpt_state *s = state_to_load(path, data, BIG, NULL);
+        const h5ckpt_tensors *all = h5ckpt_state_parameters(s);
+        const h5ck_move_options how = {.jobs = jobs};
+        CU_ASSERT_EQUAL(h5ck_move_load(all, NULL, true, &how, &err), 0);
+        test_expect_none(&err);
+        unlink(path);
+        const void *at[4];
+        for (size_t i = 0; i < 4; i++) {
+            at[i] = h5ck_move_data(h5ckpt_tensors_at(all, i), &err);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(at[i]);
+        }
+        CU_ASSERT_EQUAL(memcmp(at[0], data + 3, BIG - 3), 0);
+        CU_ASSERT_EQUAL((uintptr_t)at[0] % 64, 0);
+        CU_ASSERT_EQUAL(memcmp(at[1], counted, BIG), 0);
+        CU_ASSERT_EQUAL((uintptr_t)at[1] % 64, 0);
+        CU_ASSERT_PTR_EQUAL(at[2], data);
+        CU_ASSERT_EQUAL(h5ck_move_read(h5ckpt_tensors_at(all, 0), 7, part, 4, &err), 0);
+        CU_ASSERT_EQUAL(memcmp(part, data + 10, 4), 0);
+        CU_ASSERT_EQUAL(h5ck_move_load(all, NULL, true, &how, &err), 0); /* all is there */
+        CU_ASSERT_PTR_EQUAL(h5ck_move_data(h5ckpt_tensors_at(all, 0), &err), at[0]);
+        char text[H5CK_DIGEST_TEXT]; /* and is written from there */
+        CU_ASSERT_EQUAL(move_file(h5ckpt_tensors_at(all, 0), "from_memory", H5CKPT_DIGEST_XXH3, text, &err), 0);
+        expect_file(test_tmp("from_memory"), 10, data + 3, BIG - 3);
+        unlink(test_tmp("from_memory"));
+        h5ckpt_state_free(s);
+    }
+    free(counted);
+    free(data);
+}
+
+static void buffers_of_the_caller_are_filled_or_left_out(void)
+{
+    h5ckpt_error *err = NULL;
+    unsigned char *data = pattern(BIG, 13), *counted = malloc(BIG), *room = malloc(BIG + 1), few[6] = {0};
+    h5ckpt_state *s = state_to_load(test_tmp("load"), data, BIG, NULL);
+    const h5ck_move_options how = {.jobs = 2};
+    void *const buffers[] = {NULL, room + 1, few, NULL};
+    decode(NULL, 0, counted, BIG, NULL);
+    CU_ASSERT_EQUAL(h5ck_move_load(h5ckpt_state_parameters(s), buffers, true, &how, &err), 0);
+    test_expect_none(&err);
+    CU_ASSERT_EQUAL(memcmp(room + 1, counted, BIG), 0);
+    CU_ASSERT_EQUAL(memcmp(few, data, 5), 0);
+    CU_ASSERT_EQUAL(few[5], 0);
+    h5ckpt_state_free(s);
+    free(room);
+    free(counted);
+    free(data);
+}
+
+static void loading_checks_digests_and_promises_nothing_after_a_failure(void)
+{
+    h5ckpt_error *err = NULL;
+    char wrong[] = "xxh3-128:99aa06d3014798d86001c324468d497f";
+    unsigned char *data = pattern(BIG, 14);
+    h5ckpt_state *s = state_to_load(test_tmp("load"), data, BIG, wrong);
+    const h5ckpt_tensors *all = h5ckpt_state_parameters(s);
+    h5ck_move_options how = {.jobs = 2};
+    CU_ASSERT_EQUAL(h5ck_move_load(all, NULL, true, &how, &err), H5CKPT_INVALID);
+    CU_ASSERT_TRUE(err && err->path && err->tensor && strcmp(err->tensor, test_tmp("load")) == 0);
+    test_expect_error(&err, H5CKPT_INVALID, "the data is damaged");
+    for (size_t i = 0; i < 2; i++)
+        CU_ASSERT_PTR_NULL(h5ck_move_in_memory(h5ckpt_tensors_at(all, i)));
+    const unsigned char *mapped = h5ck_move_data(h5ckpt_tensors_at(all, 0), &err);
+    CU_ASSERT_TRUE(mapped && memcmp(mapped, data + 3, BIG - 3) == 0);
+    uint64_t total = 0;
+    how.progress = stop_at_once;
+    how.progress_user = &total;
+    CU_ASSERT_EQUAL(h5ck_move_load(all, NULL, false, &how, &err), H5CKPT_SYSTEM);
+    CU_ASSERT_EQUAL(total, 2 * (uint64_t)BIG - 3);
+    test_expect_error(&err, H5CKPT_SYSTEM, "stopped by the caller");
+    CU_ASSERT_PTR_NULL(h5ck_move_in_memory(h5ckpt_tensors_at(all, 0)));
+    how.progress = NULL;
+    CU_ASSERT_EQUAL(h5ck_move_load(all, NULL, false, &how, &err), 0); /* asked not to check */
+    test_expect_none(&err);
+    CU_ASSERT_EQUAL(memcmp(h5ck_move_data(h5ckpt_tensors_at(all, 0), &err), data + 3, BIG - 3), 0);
+    CU_ASSERT_EQUAL(memcmp(mapped, data + 3, BIG - 3), 0); /* what was handed out before stays */
+    h5ckpt_state_free(s);
+
+    s = state_to_load(test_tmp("load"), data, BIG, NULL);
+    test_write(test_tmp("load"), data, 100);
+    CU_ASSERT_EQUAL(h5ck_move_load(h5ckpt_state_parameters(s), NULL, true, &how, &err), H5CKPT_INVALID);
+    test_expect_error(&err, H5CKPT_INVALID, "expected the file as it was when first read");
+    h5ckpt_state_free(s);
+    free(data);
+}
+
 int main(void)
 {
     static const test_case cases[] = {
@@ -629,6 +742,10 @@ int main(void)
         {"a decoder that fails ends all threads on its tensor", a_decoder_that_fails_ends_all_threads_on_its_tensor},
         {"all files are closed however the move ends", all_files_are_closed_however_the_move_ends},
         {"whole blocks are shared where that is possible", whole_blocks_are_shared_where_that_is_possible},
+        {"loaded tensors need their file no longer", loaded_tensors_need_their_file_no_longer},
+        {"buffers of the caller are filled or left out", buffers_of_the_caller_are_filled_or_left_out},
+        {"loading checks digests and promises nothing after a failure",
+         loading_checks_digests_and_promises_nothing_after_a_failure},
         {NULL, NULL},
     };
     return test_run("move", cases);

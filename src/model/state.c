@@ -144,6 +144,7 @@ static int add_tensor(h5ckpt_state *state, h5ckpt_tensors *dict, const h5ckpt_te
     t->info = checked;
     t->extent = *extent;
     atomic_init(&t->decoded, NULL);
+    atomic_init(&t->loaded, NULL);
     if (digest && !(t->digest = h5ck_arena_strdup(&state->arena, digest)))
         return h5ck_fail_nomem(err);
     return insert(&dict->dict, t->info.name, t, "tensor", err);

@@ -18,7 +18,8 @@ static int read_file(const h5ck_extent *e, uint64_t offset, void *buf, size_t n,
 
 const unsigned char *h5ck_move_in_memory(const h5ckpt_tensor *t)
 {
-    return t->extent.kind == H5CK_EXTENT_MEMORY ? t->extent.memory : NULL;
+    const void *loaded = atomic_load(&((h5ckpt_tensor *)(uintptr_t)t)->loaded);
+    return loaded ? loaded : t->extent.kind == H5CK_EXTENT_MEMORY ? t->extent.memory : NULL;
 }
 
 int h5ck_move_read(const h5ckpt_tensor *t, uint64_t offset, void *buf, size_t n, h5ckpt_error **err)

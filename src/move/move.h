@@ -21,10 +21,16 @@ int h5ck_move(h5ck_plan *plan, const h5ck_move_options *options, h5ckpt_error **
 /* Reads bytes [offset, offset+n) of a tensor's elements from wherever they lie. */
 int h5ck_move_read(const h5ckpt_tensor *tensor, uint64_t offset, void *buf, size_t n, h5ckpt_error **err);
 
-/* The elements as memory: the caller's, mapped, or decoded once. NULL on failure. */
+/* The elements as memory: the caller's, loaded, mapped, or decoded once. NULL on failure. */
 const void *h5ck_move_data(const h5ckpt_tensor *tensor, h5ckpt_error **err);
 
-/* The elements where they lie in memory already: the caller's. NULL where they do not. */
+/* The elements where they lie in memory already: the caller's, or loaded. NULL where they do not. */
 const unsigned char *h5ck_move_in_memory(const h5ckpt_tensor *tensor);
+
+/* Reads all tensors of a dictionary: into `buffers` (one a tensor; NULL leaves it out), or where that is NULL into
+ * memory of its state, where h5ck_move_data finds them from then on. `check`: holds them against the source's
+ * digests. */
+int h5ck_move_load(const h5ckpt_tensors *tensors, void *const *buffers, bool check, const h5ck_move_options *options,
+                   h5ckpt_error **err);
 
 #endif
