@@ -74,39 +74,44 @@ unsigned char *h5ck_hdf5_tools_room(h5ck_hdf5_tools *t, size_t size)
 
 /* ---- Shuffle ---- */
 
-/* Elements in blocks of one length, and all bytes of an element in one line: so compilers make vectors of them. */
+/* Elements in blocks of one length, each byte of an element a lane, by way of the stack, which nothing else can point
+ * to: so compilers see that they may make vectors of the loops. */
 enum { BLOCK = 64 };
 
 #define EACH_2(X) X(0) X(1)
 #define EACH_4(X) EACH_2(X) X(2) X(3)
 #define EACH_8(X) EACH_4(X) X(4) X(5) X(6) X(7)
 
-#define LANE(j)    unsigned char *restrict lane##j = to + j * n + i;
-#define OUT(j)     lane##j[k] = e[j];
-#define LANE_IN(j) const unsigned char *restrict lane##j = from + j * n + i;
-#define IN(j)      e[j] = lane##j[k];
+#define SPLIT(j) lane[j][k] = e[k * SIZE + j];
+#define JOIN(j)  e[k * SIZE + j] = lane[j][k];
 
 #define SHUFFLE(size)                                                                                                  \
-    static size_t shuffle_##size(const unsigned char *restrict from, unsigned char *restrict to, size_t n)             \
+    static size_t shuffle_##size(const unsigned char *from, unsigned char *to, size_t n)                               \
     {                                                                                                                  \
+        enum { SIZE = size };                                                                                          \
         size_t i = 0;                                                                                                  \
         for (; n - i >= BLOCK; i += BLOCK) {                                                                           \
-            EACH_##size(LANE) for (size_t k = 0; k < BLOCK; k++)                                                       \
-            {                                                                                                          \
-                const unsigned char *e = from + (i + k) * size;                                                        \
-                EACH_##size(OUT)                                                                                       \
+            const unsigned char *e = from + i * SIZE;                                                                  \
+            unsigned char lane[SIZE][BLOCK];                                                                           \
+            for (size_t k = 0; k < BLOCK; k++) {                                                                       \
+                EACH_##size(SPLIT)                                                                                     \
             }                                                                                                          \
+            for (size_t j = 0; j < SIZE; j++)                                                                          \
+                memcpy(to + j * n + i, lane[j], BLOCK);                                                                \
         }                                                                                                              \
         return i;                                                                                                      \
     }                                                                                                                  \
-    static size_t unshuffle_##size(const unsigned char *restrict from, unsigned char *restrict to, size_t n)           \
+    static size_t unshuffle_##size(const unsigned char *from, unsigned char *to, size_t n)                             \
     {                                                                                                                  \
+        enum { SIZE = size };                                                                                          \
         size_t i = 0;                                                                                                  \
         for (; n - i >= BLOCK; i += BLOCK) {                                                                           \
-            EACH_##size(LANE_IN) for (size_t k = 0; k < BLOCK; k++)                                                    \
-            {                                                                                                          \
-                unsigned char *e = to + (i + k) * size;                                                                \
-                EACH_##size(IN)                                                                                        \
+            unsigned char *e = to + i * SIZE;                                                                          \
+            unsigned char lane[SIZE][BLOCK];                                                                           \
+            for (size_t j = 0; j < SIZE; j++)                                                                          \
+                memcpy(lane[j], from + j * n + i, BLOCK);                                                              \
+            for (size_t k = 0; k < BLOCK; k++) {                                                                       \
+                EACH_##size(JOIN)                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
         return i;                                                                                                      \
