@@ -87,7 +87,7 @@ static void tell_check(verifier *v, const h5ck_check *k)
         f.what = "elements";
         f.found = k->err->message;
         tell(v, &f);
-    } else if (k->found) {
+    } else if (k->differs) {
         f.kind = H5CKPT_FINDING_DIGEST;
         f.what = "digest";
         f.expected = t->digest;
@@ -95,7 +95,7 @@ static void tell_check(verifier *v, const h5ck_check *k)
         tell(v, &f);
     }
     if (t->extent.mark)
-        tell_mark(v, t, path, k->held && !k->found);
+        tell_mark(v, t, path, k->held && !k->differs);
     h5ck_arena_free(&scratch);
 }
 

@@ -1,5 +1,6 @@
 /* test_move.c - the mover, on plans made by hand: what it writes, digests, refuses, and how it stops. */
 #include "base/fs.h"
+#include "move/check.h"
 #include "move/digest.h"
 #include "move/move.h"
 #include "test.h"
@@ -722,6 +723,44 @@ static void loading_checks_digests_and_promises_nothing_after_a_failure(void)
     free(data);
 }
 
+/* ---- Checking ---- */
+
+/* A shared tensor that fails at any of its slabs, between one that is damaged and one that is whole. */
+static void what_is_wrong_with_one_tensor_is_told_of_that_one_alone(void)
+{
+    char wrong[] = "xxh3-128:99aa06d3014798d86001c324468d497f", right[] = "xxh3-128:06b05ab6733a618578af5f94892f3950";
+    static unsigned char abc[] = "abc";
+    for (uint64_t from = 0; from < BIG; from += 1 << 20)
+        for (int jobs = 1; jobs <= 4; jobs += 3) {
+            const failing decoder = {{decode_until, "failing", 1}, from};
+            const h5ck_extent bad = {.kind = H5CK_EXTENT_DECODER, .decoder = &decoder.base};
+            const h5ck_extent plain = {.kind = H5CK_EXTENT_MEMORY, .memory = abc};
+            const h5ck_move_options how = {.jobs = jobs};
+            h5ckpt_error *err = NULL;
+            h5ckpt_state *s = h5ckpt_state_new();
+            uint64_t big = BIG, three = 3;
+            h5ckpt_tensor_info info = {.name = "fails", .dtype = H5CKPT_DTYPE_UINT8, .rank = 1, .shape = &big};
+            h5ck_check checks[3] = {{0}};
+            CU_ASSERT_EQUAL(h5ck_state_add_tensor(s, &s->parameters, &info, &bad, right, NULL), 0);
+            info.shape = &three;
+            info.name = "damaged";
+            CU_ASSERT_EQUAL(h5ck_state_add_tensor(s, &s->parameters, &info, &plain, wrong, NULL), 0);
+            info.name = "whole";
+            CU_ASSERT_EQUAL(h5ck_state_add_tensor(s, &s->parameters, &info, &plain, right, NULL), 0);
+            for (size_t i = 0; i < 3; i++)
+                checks[i].tensor = h5ckpt_tensors_at(h5ckpt_state_parameters(s), i);
+            CU_ASSERT_EQUAL(h5ck_checks_run(checks, 3, &how, &err), 0);
+            test_expect_none(&err);
+            CU_ASSERT_FALSE(checks[0].held);
+            test_expect_error(&checks[0].err, H5CKPT_INVALID, "'fails': cannot decode on");
+            CU_ASSERT_TRUE(checks[1].held && checks[1].differs && !checks[1].err);
+            CU_ASSERT_STRING_EQUAL(checks[1].found, right);
+            CU_ASSERT_TRUE(checks[2].held && !checks[2].differs && !checks[2].err);
+            h5ck_checks_free(checks, 3);
+            h5ckpt_state_free(s);
+        }
+}
+
 int main(void)
 {
     static const test_case cases[] = {
@@ -746,6 +785,8 @@ int main(void)
         {"buffers of the caller are filled or left out", buffers_of_the_caller_are_filled_or_left_out},
         {"loading checks digests and promises nothing after a failure",
          loading_checks_digests_and_promises_nothing_after_a_failure},
+        {"what is wrong with one tensor is told of that one alone",
+         what_is_wrong_with_one_tensor_is_told_of_that_one_alone},
         {NULL, NULL},
     };
     return test_run("move", cases);

@@ -9,9 +9,10 @@
 
 typedef struct h5ck_check {
     const h5ckpt_tensor *tensor;
-    bool held;         /* set: it has a digest that this build can compute, and was held against it */
-    char *found;       /* set where it does not fit: the digest of the elements; malloc'd */
-    h5ckpt_error *err; /* set where the elements cannot be had (H5CKPT_INVALID) */
+    bool held;                    /* set: it has a digest that this build can compute, and was held against it, */
+    bool differs;                 /* and does not fit: */
+    char found[H5CK_DIGEST_TEXT]; /* the digest of the elements */
+    h5ckpt_error *err;            /* set where the elements cannot be had (H5CKPT_INVALID) */
 } h5ck_check;
 
 /* Fills in what became of each. A refusal of the system, or the caller's progress function, ends it all: that alone is

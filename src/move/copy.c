@@ -134,6 +134,8 @@ int h5ck_copy_write(h5ck_copier *c, const h5ck_carry *y, uint64_t slab, const un
         return 0;
     if (y->packer)
         return y->packer->put(y->packer, slab, data, n, &c->scratch, err);
+    if (y->fd < 0)
+        return 0;
     if (y->cloned > at)
         return write_rest(y, head, at, data, n, err);
     int rc = h5ck_fs_pwrite(y->fd, data - head, head + n, y->offset + at - head, err);

@@ -30,7 +30,7 @@ void h5ck_copier_free(h5ck_copier *c);
 typedef struct h5ck_carry {
     const h5ckpt_tensor *tensor; /* NULL: only a head */
     const h5ck_packer *packer;   /* NULL: the elements go to their place as they are */
-    int fd;                      /* the target */
+    int fd;                      /* the target; -1, and no packer nor memory: the elements are only read */
     uint64_t offset;             /* of the elements in it */
     unsigned char *memory;       /* not NULL: the elements go there, and to no file */
     const void *head;            /* the first bytes of the file, written along; NULL where there are none to write */

@@ -261,7 +261,12 @@ static int close_all(mover *m, int rc, h5ckpt_error **err)
 
 int h5ck_move(h5ck_plan *plan, const h5ck_move_options *o, h5ckpt_error **err)
 {
-    const h5ck_pool_calls calls = {open_task, close_task, blame, sync_rest, stop, plan->free_scratch};
+    const h5ck_pool_calls calls = {.open = open_task,
+                                   .close = close_task,
+                                   .blame = blame,
+                                   .rest = sync_rest,
+                                   .stop = stop,
+                                   .free_scratch = plan->free_scratch};
     mover m = {.plan = plan, .sync = o->sync, .clones = true, .lock = PTHREAD_MUTEX_INITIALIZER};
     bool opened = false;
     int rc = make_tasks(&m, &calls, o->jobs, err);

@@ -1,11 +1,11 @@
 /*
  * pool.c - threads, tasks, and how several threads share a tensor.
  *
- * The thread with the first slab of a shared tensor opens it and reads that slab; the others wait for that. Slabs are read and written in
- * any order, but digested in theirs: a thread that has read its slab waits until the one before is digested. Nobody
- * waits for more than an earlier slab of the same tensor, and slabs are taken in order, so the earliest one that is
- * under way never waits: no deadlock. A thread that fails says so before it does anything else, which wakes and ends
- * all others.
+ * The thread with the first slab of a shared tensor opens it and reads that slab; the others wait for that. Slabs are
+ * read and written in any order, but digested in theirs: a thread that has read its slab waits until the one before is
+ * digested. Nobody waits for more than an earlier slab of the same tensor, and slabs are taken in order, so the earliest
+ * one that is under way never waits: no deadlock. A thread that fails says so before it does anything else, which wakes
+ * and ends all others; where the failure is forgiven, those that carry the same tensor leave it.
  */
 #include "move/pool.h"
 
@@ -22,6 +22,7 @@ struct h5ck_lot {
     h5ck_carry carry;
     uint64_t slabs, taken, turn, finished; /* turn: the slab to be digested next */
     bool opened, ready, closed;            /* ready: for other threads than the one that opens it */
+    bool left;                             /* it failed, and that was forgiven */
 };
 
 /* ---- Setting up ---- */
@@ -99,6 +100,26 @@ static void report(h5ck_pool *p, int rc, h5ckpt_error *err)
     h5ckpt_error_free(err);
 }
 
+/* Of a task that failed: 0 where the others go on. A shared tensor fails once; who finds it left says nothing. */
+static int forgive(h5ck_pool *p, const h5ck_copier *c, const h5ck_task *t, int rc, h5ckpt_error **err)
+{
+    if (!p->calls->forgive || atomic_load(&p->stop))
+        return rc;
+    pthread_mutex_lock(&p->lock);
+    bool again = t->lot && t->lot->left;
+    if (again) {
+        h5ckpt_error_free(*err);
+        *err = NULL;
+        rc = 0;
+    } else if ((rc = p->calls->forgive(p->user, c, t->index, rc, err)) == 0 && t->lot) {
+        t->lot->left = true;
+        t->lot->slabs = t->lot->taken;
+        pthread_cond_broadcast(&p->moved_on);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
 /* What a thread says that ends because another failed: nobody hears it. */
 static int stopped(h5ckpt_error **err)
 {
@@ -164,13 +185,13 @@ static void let_in(h5ck_pool *p, h5ck_lot *l)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Waits until it is open. False: all shall stop, or it has no such slab. */
+/* Waits until it is open. False: all shall stop, it was left, or it has no such slab. */
 static bool wait_to_get_in(h5ck_pool *p, h5ck_lot *l, uint64_t slab)
 {
     pthread_mutex_lock(&p->lock);
-    while (!l->ready && !atomic_load(&p->stop))
+    while (!l->ready && !l->left && !atomic_load(&p->stop))
         pthread_cond_wait(&p->moved_on, &p->lock);
-    bool in = l->ready && slab < l->slabs;
+    bool in = l->ready && !l->left && slab < l->slabs;
     pthread_mutex_unlock(&p->lock);
     return in;
 }
@@ -182,7 +203,7 @@ static int digest_in_turn(h5ck_pool *p, h5ck_lot *l, uint64_t slab, const unsign
     if (!l->carry.store && !l->carry.check)
         return 0;
     pthread_mutex_lock(&p->lock);
-    while (l->turn != slab && !atomic_load(&p->stop))
+    while (l->turn != slab && !l->left && !atomic_load(&p->stop))
         pthread_cond_wait(&p->moved_on, &p->lock);
     bool ours = l->turn == slab;
     pthread_mutex_unlock(&p->lock);
@@ -276,8 +297,10 @@ static int do_tasks(h5ck_pool *p, h5ck_copier *c, h5ckpt_error **err)
     while (rc == 0 && !atomic_load(&p->stop) && (t = take(p, &slab))) {
         c->other_failed = false;
         rc = t->lot ? carry_shared(p, c, t, slab, err) : carry_alone(p, c, t->index, err);
-        if (rc)
+        if (rc) {
             p->calls->blame(p->user, c, t->index, rc, err);
+            rc = forgive(p, c, t, rc, err);
+        }
     }
     return rc;
 }

@@ -27,6 +27,8 @@ typedef struct h5ck_pool_calls {
     int (*close)(void *user, size_t index, h5ck_carry *y, int rc, h5ckpt_error **err);
     /* Adds to an error of this task whose it is. */
     void (*blame)(void *user, const h5ck_copier *c, size_t index, int rc, h5ckpt_error **err);
+    /* After that: 0 where the task's failure is noted, *err taken, and the others go on. NULL: it ends all. */
+    int (*forgive)(void *user, const h5ck_copier *c, size_t index, int rc, h5ckpt_error **err);
     /* No tasks are left for this thread; NULL for nothing to do. */
     int (*rest)(void *user, h5ckpt_error **err);
     void (*stop)(void *user);            /* something failed: all shall stop, also who waits elsewhere; may be NULL */
