@@ -151,13 +151,16 @@ int h5ck_fmt_hdf5_pack(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan, const h5ckpt
 }
 
 int h5ck_fmt_hdf5_pack_move(h5ck_fmt_hdf5_packed *p, h5ck_plan *plan, const h5ckpt_tensor *t, size_t file,
-                            haddr_t address, h5ckpt_error **err)
+                            hid_t dataset, h5ckpt_error **err)
 {
+    H5O_info_t info;
+    if (H5Oget_info2(dataset, &info, H5O_INFO_BASIC) < 0)
+        return h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
     int rc = h5ck_plan_add_move(plan, t, file, 0, err);
     if (rc)
         return rc;
     plan->moves[plan->move_count - 1].packer = &p->base;
-    p->address = address;
+    p->address = info.addr;
     *(p->all->last ? &p->all->last->next : &p->all->first) = p;
     p->all->last = p;
     p->all->count++;

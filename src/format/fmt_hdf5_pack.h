@@ -28,9 +28,9 @@ h5ck_fmt_hdf5_packs *h5ck_fmt_hdf5_packs_new(h5ck_plan *plan);
 int h5ck_fmt_hdf5_pack(h5ck_fmt_hdf5_packs *packs, h5ck_plan *plan, const h5ckpt_tensor *tensor, hid_t list,
                        h5ck_fmt_hdf5_packed **packed, hid_t *own, h5ckpt_error **err);
 
-/* Plans the move of a dataset whose header is at `address`. */
+/* Plans the move of a dataset that was made so. */
 int h5ck_fmt_hdf5_pack_move(h5ck_fmt_hdf5_packed *packed, h5ck_plan *plan, const h5ckpt_tensor *tensor, size_t file,
-                            haddr_t address, h5ckpt_error **err);
+                            hid_t dataset, h5ckpt_error **err);
 
 /* All datasets are made: from here on the mover packs. And after it: tells libhdf5 where the chunks are. Last, in any
  * case: frees what the arena does not. */

@@ -107,15 +107,10 @@ static int choose_storing(writer *w, const h5ckpt_tensor *t, storing *how)
 }
 
 /* Where the elements go: of a plain dataset to its offset, of others where their packer knows. */
-static int plan_elements(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link,
-                         const storing *how)
+static int plan_elements(writer *w, hid_t dataset, const h5ckpt_tensor *t, const storing *how)
 {
-    H5L_info_t info;
-    if (how->packed) {
-        if (H5Lget_info(group, link, &info, H5P_DEFAULT) < 0)
-            return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
-        return h5ck_fmt_hdf5_pack_move(how->packed, w->plan, t, w->file_index, info.u.address, w->err);
-    }
+    if (how->packed)
+        return h5ck_fmt_hdf5_pack_move(how->packed, w->plan, t, w->file_index, dataset, w->err);
     haddr_t at = how->linked ? 0 : H5Dget_offset(dataset);
     if (at == HADDR_UNDEF)
         return h5ck_hdf5_fail(w->err, H5CKPT_SYSTEM, "cannot tell where a dataset lies");
@@ -127,13 +122,12 @@ static int plan_elements(writer *w, hid_t group, hid_t dataset, const h5ckpt_ten
 
 /* The move of a dataset's elements (a linked one's are moved nowhere, and read only for a digest), and where their
  * digest goes. */
-static int plan_move(writer *w, hid_t group, hid_t dataset, const h5ckpt_tensor *t, const char *link,
-                     const storing *how)
+static int plan_move(writer *w, hid_t dataset, const h5ckpt_tensor *t, const storing *how)
 {
     if (t->info.nbytes == 0 || (how->linked && !w->plan->digest_links))
         return 0;
     unsigned char *reference = w->digest_length ? w->digests[w->plan->move_count].reference : NULL;
-    int rc = plan_elements(w, group, dataset, t, link, how);
+    int rc = plan_elements(w, dataset, t, how);
     if (rc == 0 && reference)
         rc = h5ck_hdf5_attr_put_later(dataset, w->schema->at_digest, w->text, w->scalar, w->digest_length, &w->source,
                                       reference, w->err);
@@ -158,7 +152,7 @@ static int make_dataset(writer *w, hid_t group, const h5ckpt_tensor *t, const h5
     if (rc == 0 && how.linked)
         rc = h5ck_fmt_hdf5_link_attrs(&w->linker, t, dataset, w->err);
     if (rc == 0)
-        rc = plan_move(w, group, dataset, t, leaf->leaf, &how);
+        rc = plan_move(w, dataset, t, &how);
     h5ck_hdf5_close(how.own);
     h5ck_hdf5_close(dataset);
     h5ck_hdf5_close(space);
