@@ -123,6 +123,10 @@ static int check_links(const h5ckpt_state *state, const char *target, const h5ck
         return h5ck_fail(err, H5CKPT_USAGE,
                          "%s: expected a target that can point into other files, found the format %s", target,
                          format->info.name);
+    if (o->link != H5CKPT_LINK_NONE && o->compress)
+        return h5ck_fail(err, H5CKPT_USAGE,
+                         "%s: expected elements to be either compressed or pointed at (linked), found both asked for",
+                         target);
     if (o->link != H5CKPT_LINK_NONE || o->allow_external != H5CKPT_EXTERNAL_REFUSED)
         return check_files(state, target, seen, err);
     return 0;
