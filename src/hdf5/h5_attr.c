@@ -116,6 +116,10 @@ static int read_text(hid_t attr, hid_t type, const h5ck_hdf5_source *from, h5ck_
     if (rc)
         return rc;
     a->content = H5CK_HDF5_TEXT;
+    if (variable)
+        strcpy(a->type, "variable-length string");
+    else
+        h5ck_hdf5_type_text(type, a->type, sizeof a->type);
     if (!(a->texts = h5ck_arena_zalloc(arena, a->count, sizeof *a->texts)))
         return h5ck_fail_nomem(err);
     return variable ? read_variable(attr, type, from, arena, a, err) : read_fixed(attr, type, from, arena, a, err);
@@ -147,10 +151,11 @@ int h5ck_hdf5_attr_read(hid_t attr, const h5ck_hdf5_source *from, h5ck_arena *ar
     hid_t type = rc ? -1 : H5Aget_type(attr), memory = -1;
     if (rc == 0 && type < 0)
         rc = h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read an attribute's type");
-    if (rc == 0)
+    H5T_class_t c = rc ? H5T_NO_CLASS : H5Tget_class(type);
+    if (rc == 0 && (c != H5T_STRING || a->content == H5CK_HDF5_NULL)) /* read_text says it by itself */
         h5ck_hdf5_type_text(type, a->type, sizeof a->type);
     if (rc == 0 && a->content != H5CK_HDF5_NULL) {
-        if (H5Tget_class(type) == H5T_STRING)
+        if (c == H5T_STRING)
             rc = read_text(attr, type, from, arena, a, err);
         else if ((rc = h5ck_hdf5_type_find(type, &a->dtype, &plain, &memory, err)) == 0 && a->dtype)
             rc = read_elements(attr, memory, from, arena, a, err);
