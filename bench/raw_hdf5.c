@@ -1,7 +1,8 @@
 /*
  * raw_hdf5 - what many parameters cost before h5ckpt adds anything: libhdf5 alone, and the file system alone.
  *
- *     raw_hdf5 create FILE COUNT [PER_GROUP]        a dataset each, allocated and not written, with its digest attribute
+ *     raw_hdf5 create FILE COUNT [PER_GROUP [ELEMENTS]]  a dataset each, allocated and not written (a sparse file where
+ *                                                   there are many ELEMENTS), with its digest attribute
  *     raw_hdf5 open FILE                            each dataset opened by its address: name, type, shape, offset, digest
  *     raw_hdf5 links FILE                           only the links walked: the part of `open` that is names
  *     raw_hdf5 read-files DIRECTORY                 each file below it opened, read, closed
@@ -43,9 +44,9 @@ typedef struct lists {
     hid_t text, type, space, scalar, dataset, group, link;
 } lists;
 
-static lists make_lists(void)
+static lists make_lists(size_t elements)
 {
-    const hsize_t shape[1] = {MANY_ELEMENTS};
+    const hsize_t shape[1] = {elements};
     lists l = {.text = H5Tcopy(H5T_C_S1),
                .type = H5Tcopy(H5T_IEEE_F32LE),
                .space = H5Screate_simple(1, shape, NULL),
@@ -88,9 +89,9 @@ static hid_t access_list(void)
     return access;
 }
 
-static void create(const char *path, size_t count, size_t per_group)
+static void create(const char *path, size_t count, size_t per_group, size_t elements)
 {
-    lists l = make_lists();
+    lists l = make_lists(elements);
     hid_t file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, access_list());
     need(file >= 0, "create the file");
     hid_t parameters = H5Gcreate2(file, "parameters", l.link, l.group, H5P_DEFAULT), group = parameters;
@@ -155,7 +156,7 @@ static size_t open_all(const char *path, int links_only)
 {
     objects o = {NULL, 0, 0};
     size_t count = 0;
-    lists l = make_lists();
+    lists l = make_lists(MANY_ELEMENTS);
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access_list());
     hid_t group = H5Gopen2(file, "parameters", H5P_DEFAULT);
     need(group >= 0 && H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, meet, &o) >= 0, "read the file");
@@ -233,9 +234,10 @@ int main(int argc, char **argv)
     const char *mode = argc > 2 ? argv[1] : "", *path = argc > 2 ? argv[2] : "";
     size_t count = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
     size_t per_group = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
+    size_t elements = argc > 5 ? strtoull(argv[5], NULL, 10) : MANY_ELEMENTS;
     double start = many_now();
     if (strcmp(mode, "create") == 0 && count)
-        create(path, count, per_group);
+        create(path, count, per_group, elements);
     else if (strcmp(mode, "open") == 0 || strcmp(mode, "links") == 0)
         count = open_all(path, *mode == 'l');
     else if (strcmp(mode, "read-files") == 0)
@@ -243,7 +245,7 @@ int main(int argc, char **argv)
     else if (strcmp(mode, "write-files") == 0 && count)
         write_files(path, count, per_group);
     else {
-        fputs("usage: raw_hdf5 create|open|links|read-files|write-files PATH [COUNT [PER_GROUP]]\n", stderr);
+        fputs("usage: raw_hdf5 create|open|links|read-files|write-files PATH [COUNT [PER_GROUP [ELEMENTS]]]\n", stderr);
         return 2;
     }
     many_report(start, count);
