@@ -2,8 +2,8 @@
  * fmt_hdf5_read.c - from an HDF5 file to a state (docs/format.md).
  *
  * A walk opens each object once, by its address, through hard links only, without recursion; a group that is reached a
- * second time is passed over, so cycles end. Tensors are collected first and put into the dictionary in the order that
- * the file says. What is refused and what is passed over: see fmt_hdf5.c.
+ * second time is passed over, so cycles end. Tensors are made first and put into the dictionary in the order that the
+ * file says. What is refused and what is passed over: see fmt_hdf5.c.
  */
 #include "base/fs.h"
 #include "format/fmt_hdf5.h"
@@ -15,16 +15,22 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A dataset while it is read. */
 typedef struct found {
     h5ckpt_tensor_info info;
     h5ck_extent extent;
     const char *digest;
     int64_t order; /* INT64_MAX where the file says none */
-    size_t walked; /* when the walk came by */
-    h5ck_hdf5_place place;
     h5ck_file_mark mark;
     bool has_size, has_mtime; /* of the mark */
 } found;
+
+/* What is kept of it until all are known. */
+typedef struct made {
+    h5ckpt_tensor *tensor;
+    int64_t order;
+    size_t walked; /* when the walk came by */
+} made;
 
 typedef struct scan {
     const char *path;
@@ -32,13 +38,13 @@ typedef struct scan {
     const h5ck_schema *schema;
     const h5ck_log *log;
     h5ckpt_error **err;
-    h5ck_arena scratch;
+    h5ck_arena scratch, attrs; /* attrs: of the dataset at hand */
     h5ck_hdf5_reader *reader;
     h5ck_hdf5_source from;
     h5ck_hdf5_external external;
     bool ours;
     h5ck_dict groups; /* addresses that were walked */
-    found **list;     /* of the dictionary being read */
+    made *list;       /* of the dictionary being read */
     size_t count, room;
     bool told_of_digest;
 } scan;
@@ -64,8 +70,8 @@ typedef struct dataset_attrs {
 
 static int read_lod(dataset_attrs *d, const h5ck_hdf5_attr *a, const char *digits)
 {
-    lod_part *part = h5ck_arena_zalloc(&d->s->scratch, 1, sizeof *part);
-    uint64_t *offsets = h5ck_arena_zalloc(&d->s->scratch, a->count, sizeof *offsets);
+    lod_part *part = h5ck_arena_zalloc(&d->s->attrs, 1, sizeof *part);
+    uint64_t *offsets = h5ck_arena_zalloc(&d->s->attrs, a->count, sizeof *offsets);
     if (!part || !offsets)
         return h5ck_fail_nomem(d->s->err);
     for (const char *p = digits; *p && part->index < INT32_MAX; p++)
@@ -101,7 +107,7 @@ static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_e
     h5ck_hdf5_attr a;
     if (!is_name && !is_digest && !is_order && !is_lod && !is_size && !is_time)
         return 0;
-    int rc = h5ck_hdf5_attr_read(attr, &d->s->from, &d->s->scratch, &a, err);
+    int rc = h5ck_hdf5_attr_read(attr, &d->s->from, &d->s->attrs, &a, err);
     if (rc)
         return rc;
     if (is_name)
@@ -121,8 +127,8 @@ static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_e
 static int arrange_lod(dataset_attrs *d)
 {
     size_t n = d->f->info.lod_levels;
-    h5ckpt_lod_level *levels = h5ck_arena_zalloc(&d->s->scratch, n, sizeof *levels);
-    if (!levels)
+    h5ckpt_lod_level *levels = n ? h5ck_arena_zalloc(&d->s->attrs, n, sizeof *levels) : NULL;
+    if (n && !levels)
         return h5ck_fail_nomem(d->s->err);
     for (const lod_part *p = d->lod; p; p = p->next) {
         if (p->index >= n || levels[p->index].offsets)
@@ -134,21 +140,23 @@ static int arrange_lod(dataset_attrs *d)
     return 0;
 }
 
-static int keep_found(scan *s, const found *f)
+static int keep_found(scan *s, const found *f, const h5ck_hdf5_place *place)
 {
     if (s->count == s->room) {
         size_t room = s->room ? 2 * s->room : 64;
-        found **list = h5ck_arena_zalloc(&s->scratch, room, sizeof(found *));
+        made *list = room > SIZE_MAX / sizeof *list ? NULL : realloc(s->list, room * sizeof *list);
         if (!list)
             return h5ck_fail_nomem(s->err);
-        if (s->count)
-            memcpy(list, s->list, s->count * sizeof *list);
         s->list = list;
         s->room = room;
     }
-    if (!(s->list[s->count] = h5ck_arena_memdup(&s->scratch, f, sizeof *f)))
+    h5ckpt_tensor *t;
+    int rc = h5ck_state_make_tensor(s->state, &f->info, &f->extent, f->digest, &t, s->err);
+    if (rc)
+        return rc;
+    if (!(t->origin = h5ck_arena_memdup(&s->state->arena, place, sizeof *place)))
         return h5ck_fail_nomem(s->err);
-    s->list[s->count]->walked = s->count;
+    s->list[s->count] = (made){t, f->order, s->count};
     s->count++;
     return 0;
 }
@@ -184,7 +192,7 @@ static int check_digest(scan *s, found *f)
 
 static int read_dataset(scan *s, hid_t dataset, const h5ck_hdf5_place *place, const char *name)
 {
-    found f = {.info.name = name, .order = INT64_MAX, .place = *place};
+    found f = {.info.name = name, .order = INT64_MAX};
     dataset_attrs attrs = {s, &f, NULL};
     uint64_t shape[H5CK_MAX_RANK];
     char reason[128];
@@ -203,11 +211,9 @@ static int read_dataset(scan *s, hid_t dataset, const h5ck_hdf5_place *place, co
         rc = keep_mark(s, &f);
     if (rc == 0)
         rc = arrange_lod(&attrs);
-    if (rc == 0) {
-        f.info.name = h5ck_arena_strdup(&s->scratch, f.info.name);
-        f.info.shape = h5ck_arena_memdup(&s->scratch, shape, f.info.rank * sizeof *shape);
-        rc = f.info.name && f.info.shape ? keep_found(s, &f) : h5ck_fail_nomem(s->err);
-    }
+    if (rc == 0)
+        rc = keep_found(s, &f, place);
+    h5ck_arena_free(&s->attrs);
     return rc;
 }
 
@@ -259,7 +265,7 @@ static int check_link(const scan *s, const h5ck_hdf5_link *link, const char *pat
 
 static int by_order(const void *a, const void *b)
 {
-    const found *x = *(found *const *)a, *y = *(found *const *)b;
+    const made *x = a, *y = b;
     if (x->order != y->order)
         return x->order < y->order ? -1 : 1;
     return x->walked < y->walked ? -1 : x->walked > y->walked;
@@ -270,15 +276,9 @@ static int fill_tensors(scan *s, h5ckpt_tensors *dict)
 {
     int rc = 0;
     if (s->count)
-        qsort(s->list, s->count, sizeof(found *), by_order);
-    for (size_t i = 0; rc == 0 && i < s->count; i++) {
-        const found *f = s->list[i];
-        const h5ck_hdf5_place *place = h5ck_arena_memdup(&s->state->arena, &f->place, sizeof *place);
-        rc = place ? h5ck_state_add_tensor(s->state, dict, &f->info, &f->extent, f->digest, s->err)
-                   : h5ck_fail_nomem(s->err);
-        if (rc == 0)
-            ((h5ckpt_tensor *)dict->dict.entries[dict->dict.count - 1].value)->origin = place;
-    }
+        qsort(s->list, s->count, sizeof *s->list, by_order);
+    for (size_t i = 0; rc == 0 && i < s->count; i++)
+        rc = h5ck_state_put_tensor(dict, s->list[i].tensor, s->err);
     s->count = 0;
     return rc;
 }
@@ -531,6 +531,8 @@ int h5ck_fmt_hdf5_read(const char *path, h5ckpt_state *state, const h5ck_log *lo
     close(fd);
     h5ck_dict_free(&s.groups);
     h5ck_dict_free(&s.external.files);
+    h5ck_arena_free(&s.attrs);
     h5ck_arena_free(&s.scratch);
+    free(s.list);
     return rc ? h5ck_file_where(err, rc, file) : 0;
 }

@@ -127,8 +127,8 @@ static int insert(h5ck_dict *dict, const char *name, void *value, const char *wh
     return h5ck_fail_nomem(err);
 }
 
-static int add_tensor(h5ckpt_state *state, h5ckpt_tensors *dict, const h5ckpt_tensor_info *info,
-                      const h5ck_extent *extent, const char *digest, h5ckpt_error **err)
+static int make_tensor(h5ckpt_state *state, const h5ckpt_tensor_info *info, const h5ck_extent *extent,
+                       const char *digest, h5ckpt_tensor **tensor, h5ckpt_error **err)
 {
     int rc = check_name(info->name, "tensor", err);
     h5ckpt_tensor_info checked = *info;
@@ -147,14 +147,29 @@ static int add_tensor(h5ckpt_state *state, h5ckpt_tensors *dict, const h5ckpt_te
     atomic_init(&t->loaded, NULL);
     if (digest && !(t->digest = h5ck_arena_strdup(&state->arena, digest)))
         return h5ck_fail_nomem(err);
-    return insert(&dict->dict, t->info.name, t, "tensor", err);
+    *tensor = t;
+    return 0;
+}
+
+int h5ck_state_make_tensor(h5ckpt_state *state, const h5ckpt_tensor_info *info, const h5ck_extent *extent,
+                           const char *digest, h5ckpt_tensor **tensor, h5ckpt_error **err)
+{
+    int rc = make_tensor(state, info, extent, digest, tensor, err);
+    return rc ? h5ck_err_where(err, rc, NULL, info->name) : 0;
+}
+
+int h5ck_state_put_tensor(h5ckpt_tensors *dict, h5ckpt_tensor *t, h5ckpt_error **err)
+{
+    int rc = insert(&dict->dict, t->info.name, t, "tensor", err);
+    return rc ? h5ck_err_where(err, rc, NULL, t->info.name) : 0;
 }
 
 int h5ck_state_add_tensor(h5ckpt_state *state, h5ckpt_tensors *dict, const h5ckpt_tensor_info *info,
                           const h5ck_extent *extent, const char *digest, h5ckpt_error **err)
 {
-    int rc = add_tensor(state, dict, info, extent, digest, err);
-    return rc ? h5ck_err_where(err, rc, NULL, info->name) : 0;
+    h5ckpt_tensor *t;
+    int rc = h5ck_state_make_tensor(state, info, extent, digest, &t, err);
+    return rc ? rc : h5ck_state_put_tensor(dict, t, err);
 }
 
 static int add_decay(h5ckpt_state *state, const char *name, const h5ckpt_value *object, const struct h5ck_class *spec,

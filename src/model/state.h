@@ -60,6 +60,11 @@ struct h5ckpt_state {
 int h5ck_state_add_tensor(h5ckpt_state *state, h5ckpt_tensors *dict, const h5ckpt_tensor_info *info,
                           const h5ck_extent *extent, const char *digest, h5ckpt_error **err);
 
+/* The same in two steps, for a format that learns the order only at the end. */
+int h5ck_state_make_tensor(h5ckpt_state *state, const h5ckpt_tensor_info *info, const h5ck_extent *extent,
+                           const char *digest, h5ckpt_tensor **tensor, h5ckpt_error **err);
+int h5ck_state_put_tensor(h5ckpt_tensors *dict, h5ckpt_tensor *tensor, h5ckpt_error **err);
+
 /* Adds a decay whose value already lies in the state's arena. The object must pass h5ck_state_check_decay's rules. */
 int h5ck_state_add_decay(h5ckpt_state *state, const char *name, const h5ckpt_value *object,
                          const struct h5ck_class *class_spec, h5ck_file *file, h5ckpt_error **err);
