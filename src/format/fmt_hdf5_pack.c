@@ -27,10 +27,10 @@
 enum { FROM = 32 << 10, LEAST = 64 << 10 };
 
 /* A chunk in the file. */
-typedef struct chunk {
+struct h5ck_fmt_hdf5_chunk {
     uint64_t at;
     uint32_t size, skipped;
-} chunk;
+};
 
 struct h5ck_fmt_hdf5_packed {
     h5ck_packer base; /* first: the two have one address */
@@ -44,7 +44,7 @@ struct h5ck_fmt_hdf5_packed {
     uint64_t nbytes;
     uint64_t count;
     uint64_t first_turn; /* of its chunks, which have one after another */
-    chunk *chunks;
+    h5ck_fmt_hdf5_chunk *chunks;
 };
 
 /* ---- The chunks' shape ---- */
@@ -174,13 +174,12 @@ static void free_tools(void *scratch)
     h5ck_hdf5_tools_free(scratch);
 }
 
-/* Waits for its turn, and takes the room behind the chunk before. Looks up now and then, for what failed elsewhere does
- * not wake it. */
-static int place(h5ck_fmt_hdf5_packs *all, uint64_t turn, chunk *c, h5ckpt_error **err)
+/* Waits until few chunks are missing before `turn`. Looks up now and then, for what failed elsewhere does not wake it.
+ * The lock is held. */
+static bool come_near(h5ck_fmt_hdf5_packs *all, uint64_t turn)
 {
     enum { LOOK_UP_NS = 50000000 };
-    pthread_mutex_lock(&all->lock);
-    while (all->turn != turn && !atomic_load(&all->plan->stopped)) {
+    while (turn - all->turn >= H5CK_FMT_HDF5_HELD && !atomic_load(&all->plan->stopped)) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_nsec += LOOK_UP_NS;
@@ -188,15 +187,69 @@ static int place(h5ck_fmt_hdf5_packs *all, uint64_t turn, chunk *c, h5ckpt_error
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&all->moved_on, &all->lock, &until);
     }
-    bool ours = all->turn == turn;
-    if (ours) {
-        c->at = all->next;
-        all->next += c->size;
-        all->turn++;
-        pthread_cond_broadcast(&all->moved_on);
+    return turn - all->turn < H5CK_FMT_HDF5_HELD;
+}
+
+/* The chunk whose turn it is gets its place. The lock is held. */
+static void place(h5ck_fmt_hdf5_packs *all, h5ck_fmt_hdf5_chunk *c)
+{
+    c->at = all->next;
+    all->next += c->size;
+    all->turn++;
+    pthread_cond_broadcast(&all->moved_on);
+}
+
+/* The chunk that was held for this turn, with its place; false where there is none. Its bytes are the caller's. */
+static bool take_held(h5ck_fmt_hdf5_packs *all, h5ck_fmt_hdf5_chunk **c, unsigned char **bytes)
+{
+    pthread_mutex_lock(&all->lock);
+    size_t slot = (size_t)(all->turn % H5CK_FMT_HDF5_HELD);
+    *c = all->held[slot].chunk;
+    *bytes = all->held[slot].bytes;
+    if (*c) {
+        all->held[slot].chunk = NULL;
+        all->held[slot].bytes = NULL;
+        place(all, *c);
     }
     pthread_mutex_unlock(&all->lock);
-    return ours ? 0 : h5ck_fail(err, H5CKPT_SYSTEM, "stopped");
+    return *c != NULL;
+}
+
+static int hold(h5ck_fmt_hdf5_packs *all, uint64_t turn, h5ck_fmt_hdf5_chunk *c, const unsigned char *packed,
+                h5ckpt_error **err)
+{
+    size_t slot = (size_t)(turn % H5CK_FMT_HDF5_HELD);
+    unsigned char *bytes = malloc(c->size);
+    if (!bytes)
+        return h5ck_fail_nomem(err);
+    memcpy(bytes, packed, c->size);
+    all->held[slot].chunk = c;
+    all->held[slot].bytes = bytes;
+    return 0;
+}
+
+/* Writes the chunk, and those that waited for it; or leaves it to the thread that has the turn before. */
+static int store(h5ck_fmt_hdf5_packs *all, uint64_t turn, h5ck_fmt_hdf5_chunk *c, const unsigned char *packed,
+                 h5ckpt_error **err)
+{
+    unsigned char *bytes = NULL;
+    int rc = 0;
+    pthread_mutex_lock(&all->lock);
+    bool near = come_near(all, turn), ours = all->turn == turn;
+    if (!near)
+        rc = h5ck_fail(err, H5CKPT_SYSTEM, "stopped");
+    else if (ours)
+        place(all, c);
+    else
+        rc = hold(all, turn, c, packed, err);
+    pthread_mutex_unlock(&all->lock);
+    if (!ours)
+        return rc;
+    do {
+        rc = h5ck_fs_pwrite(all->file.fd, bytes ? bytes : packed, c->size, c->at, err);
+        free(bytes);
+    } while (rc == 0 && take_held(all, &c, &bytes));
+    return rc;
 }
 
 static int pack_and_write(h5ck_hdf5_tools *tools, const h5ck_fmt_hdf5_packed *p, uint64_t index,
@@ -204,13 +257,12 @@ static int pack_and_write(h5ck_hdf5_tools *tools, const h5ck_fmt_hdf5_packed *p,
 {
     const unsigned char *packed;
     size_t size;
-    chunk *c = &p->chunks[index];
+    h5ck_fmt_hdf5_chunk *c = &p->chunks[index];
     int rc = h5ck_hdf5_pack(tools, &p->filters, data, p->base.piece, &packed, &size, &c->skipped, err);
     if (rc)
         return rc;
     c->size = (uint32_t)size; /* at most a piece */
-    rc = place(p->all, p->first_turn + index, c, err);
-    return rc ? rc : h5ck_fs_pwrite(p->all->file.fd, packed, size, c->at, err);
+    return store(p->all, p->first_turn + index, c, packed, err);
 }
 
 static int put(const h5ck_packer *self, uint64_t index, const void *data, size_t n, void **scratch, h5ckpt_error **err)
@@ -278,6 +330,8 @@ void h5ck_fmt_hdf5_packs_end(h5ck_fmt_hdf5_packs *packs)
 {
     if (!packs->started)
         return;
+    for (size_t i = 0; i < H5CK_FMT_HDF5_HELD; i++)
+        free(packs->held[i].bytes); /* of a move that failed */
     pthread_cond_destroy(&packs->moved_on);
     pthread_mutex_destroy(&packs->lock);
 }
@@ -287,7 +341,7 @@ static int tell_chunks(h5ck_fmt_hdf5_packed *p, hid_t dataset, const void *bytes
 {
     hsize_t start[H5CK_MAX_RANK];
     for (uint64_t i = 0; i < p->count; i++) {
-        const chunk *c = &p->chunks[i];
+        const h5ck_fmt_hdf5_chunk *c = &p->chunks[i];
         chunk_start(p, i, start);
         h5ck_hdf5_file_place(&p->all->file, c->at, c->size);
         herr_t told = H5Dwrite_chunk(dataset, H5P_DEFAULT, c->skipped, start, c->size, bytes);

@@ -8,6 +8,10 @@
 
 typedef struct h5ck_fmt_hdf5_packed h5ck_fmt_hdf5_packed; /* one dataset */
 
+typedef struct h5ck_fmt_hdf5_chunk h5ck_fmt_hdf5_chunk;
+
+enum { H5CK_FMT_HDF5_HELD = 16 };
+
 /* All of them. It keeps libhdf5's file open until the chunks are known. */
 typedef struct h5ck_fmt_hdf5_packs {
     h5ck_hdf5_file file;
@@ -17,6 +21,10 @@ typedef struct h5ck_fmt_hdf5_packs {
     pthread_mutex_t lock;
     pthread_cond_t moved_on;
     uint64_t turn, next; /* under the lock: whose chunk is placed next, and where */
+    struct {
+        h5ck_fmt_hdf5_chunk *chunk; /* NULL: free */
+        unsigned char *bytes;
+    } held[H5CK_FMT_HDF5_HELD]; /* under the lock: chunks that were done before their turn, which is the index modulo */
     bool started;
 } h5ck_fmt_hdf5_packs;
 
