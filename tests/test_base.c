@@ -294,7 +294,27 @@ static void a_small_file_is_read_instead_of_mapped(void)
     CU_ASSERT_EQUAL((uintptr_t)data % 64, 0);
     CU_ASSERT_EQUAL(truncate(path, 0), 0); /* a mapping would raise SIGBUS now */
     CU_ASSERT_EQUAL(memcmp(data, "0123456789", 10), 0);
+    CU_ASSERT_PTR_EQUAL(h5ck_fs_kept(&f), data);
     h5ck_fs_unmap(&f);
+    test_expect_none(&err);
+}
+
+/* Of up to 256 bytes: what a save directory of many scalars is made of. */
+static void a_tiny_file_is_kept_when_first_seen(void)
+{
+    static const char bytes[300] = "0123456789";
+    h5ckpt_error *err = NULL;
+    for (size_t n = 0; n <= 300; n += 50) {
+        h5ck_file f = {0};
+        int fd;
+        test_write(test_tmp("tiny"), bytes, n);
+        CU_ASSERT_EQUAL(h5ck_fs_open_source(test_tmp("tiny"), NULL, &f, &fd, &err), 0);
+        CU_ASSERT_EQUAL(h5ck_fs_keep(&f, fd, &err), 0);
+        const unsigned char *kept = h5ck_fs_kept(&f);
+        CU_ASSERT_TRUE(n && n <= 256 ? kept && memcmp(kept, bytes, n) == 0 : !kept);
+        h5ck_fs_unmap(&f);
+        close(fd);
+    }
     test_expect_none(&err);
 }
 
@@ -497,6 +517,7 @@ int main(void)
         {"only regular files are opened below a root", only_regular_files_are_opened_below_a_root},
         {"an open folder is taken only for its own files", an_open_folder_is_taken_only_for_its_own_files},
         {"a small file is read instead of mapped", a_small_file_is_read_instead_of_mapped},
+        {"a tiny file is kept when first seen", a_tiny_file_is_kept_when_first_seen},
         {"a file that changed is not read on", a_file_that_changed_is_not_read_on},
         {"paths beyond the system's limit are opened by parts", paths_beyond_the_systems_limit_are_opened_by_parts},
         {"a target is published whole and never by accident", a_target_is_published_whole_and_never_by_accident},

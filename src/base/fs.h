@@ -70,6 +70,11 @@ int h5ck_fs_unchanged(const h5ck_file *f, int fd, h5ckpt_error **err);
 int h5ck_fs_map(h5ck_file *f, const unsigned char **data, h5ckpt_error **err);
 void h5ck_fs_unmap(h5ck_file *f);
 
+/* Reads a tiny file, which is open at `fd`, right away, so that it need not be opened again; others are left alone. What
+ * was read so or by h5ck_fs_map: the file's bytes, or NULL. */
+int h5ck_fs_keep(h5ck_file *f, int fd, h5ckpt_error **err);
+const unsigned char *h5ck_fs_kept(const h5ck_file *f);
+
 /* Reads exactly n bytes at offset; a file that ends before is H5CKPT_INVALID ("changed while being read"). No path in
  * the error: the caller adds it. */
 int h5ck_fs_pread(int fd, void *buf, size_t n, uint64_t offset, h5ckpt_error **err);

@@ -256,8 +256,9 @@ int h5ck_fs_slurp(const char *root, const char *relative, uint64_t limit, h5ck_a
 
 /* ---- As memory ---- */
 
-/* Files of up to this size are read, not mapped, to an address that keeps what alignment their tensors have. */
-enum { FEW_PAGES = 16 << 10, ALIGNMENT = 64 };
+/* Files of up to FEW_PAGES are read, not mapped, to an address that keeps what alignment their tensors have. Of up to
+ * TINY they are not worth to be opened twice: they take hardly more memory than what is known of them. */
+enum { FEW_PAGES = 16 << 10, TINY = 256, ALIGNMENT = 64 };
 
 static void release(void *map, uint64_t size)
 {
@@ -305,6 +306,22 @@ int h5ck_fs_map(h5ck_file *f, const unsigned char **data, h5ckpt_error **err)
     }
     *data = map;
     return 0;
+}
+
+int h5ck_fs_keep(h5ck_file *f, int fd, h5ckpt_error **err)
+{
+    void *data;
+    if (f->size == 0 || f->size > TINY)
+        return 0;
+    int rc = map_or_read(f, fd, &data, err);
+    if (rc == 0)
+        atomic_store(&f->map, data);
+    return rc;
+}
+
+const unsigned char *h5ck_fs_kept(const h5ck_file *f)
+{
+    return f->size <= FEW_PAGES ? atomic_load(&f->map) : NULL;
 }
 
 void h5ck_fs_unmap(h5ck_file *f)

@@ -100,7 +100,9 @@ static int read_tensor(reader *r, h5ck_file *f, h5ckpt_error **err)
     int fd, rc = h5ck_fs_open_source_in(&r->folder, f->root, f->relative, f, &fd, err);
     if (rc)
         return rc;
-    rc = add_tensor(r, f, fd, &scratch, err);
+    rc = h5ck_fs_keep(f, fd, err);
+    if (rc == 0)
+        rc = add_tensor(r, f, fd, &scratch, err);
     close(fd);
     h5ck_arena_free(&scratch);
     return rc;
