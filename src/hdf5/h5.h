@@ -59,11 +59,10 @@ typedef struct h5ck_hdf5_file {
     h5ckpt_error *err;          /* the first failure of the system, which libhdf5 only hears of while reading */
 } h5ck_hdf5_file;
 
-/* Creates `path`, which must not exist, for some `datasets` datasets; opens such a file again; reads the file of `size`
- * bytes that is open at `fd`, which stays the caller's. The structure must not move until it is closed, which the
- * caller does also where these fail. */
+/* Creates `path`, which must not exist, for some `datasets` datasets; reads the file of `size` bytes that is open at
+ * `fd`, which stays the caller's. The structure must not move until it is closed, which the caller does also where these
+ * fail. */
 int h5ck_hdf5_file_create(h5ck_hdf5_file *file, const char *path, size_t datasets, h5ckpt_error **err);
-int h5ck_hdf5_file_open(h5ck_hdf5_file *file, const char *path, size_t datasets, h5ckpt_error **err);
 int h5ck_hdf5_file_read(h5ck_hdf5_file *file, int fd, uint64_t size, h5ckpt_error **err);
 /* libhdf5's next read of `size` bytes of elements reads nothing: `asked` says at which offset it would have, so that
  * h5ckpt reads there without the lock. False where there was no such read. */

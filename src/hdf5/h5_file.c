@@ -336,24 +336,6 @@ int h5ck_hdf5_file_create(h5ck_hdf5_file *f, const char *path, size_t datasets, 
     return rc;
 }
 
-int h5ck_hdf5_file_open(h5ck_hdf5_file *f, const char *path, size_t datasets, h5ckpt_error **err)
-{
-    h5ck_fs_stat st;
-    start_writing(f, datasets);
-    int rc = h5ck_fs_status(path, &st, err);
-    if (rc == 0)
-        rc = h5ck_fs_open_write(path, &f->fd, err);
-    if (rc)
-        return rc;
-    f->size = st.size;
-    hid_t access = access_list(f);
-    f->id = access < 0 ? -1 : H5Fopen(path, H5F_ACC_RDWR, access);
-    if (f->id < 0)
-        rc = h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot open the new HDF5 file");
-    h5ck_hdf5_close(access);
-    return rc;
-}
-
 int h5ck_hdf5_file_read(h5ck_hdf5_file *f, int fd, uint64_t size, h5ckpt_error **err)
 {
     *f = (h5ck_hdf5_file){.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .id = -1, .driver = -1, .size = size};
