@@ -19,7 +19,7 @@ class Bench:
         os.environ["LD_LIBRARY_PATH"] = os.path.join(os.path.abspath(build), ".libs")
         self.h5ckpt = self.program("h5ckpt")
         # Free memory for a copy of the model and the page cache's share, twice over.
-        touch = min(3072, 64 + 3 * self.parameters_size() // (1 << 20))
+        touch = min(12288, 64 + 8 * self.parameters_size() // (1 << 20))
         self.watch = StopWatch(self.program("bench/timed"), work, touch)
         self.targets = Targets(os.path.join(work, "targets"))
         self.made = {}

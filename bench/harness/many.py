@@ -22,7 +22,7 @@ class Unit:
         self.bench, self.per_group, self.count = bench, per_group, count
         self.folder, self.h5 = (os.path.join(bench.work, "many-%d-%d%s" % (per_group, count, x)) for x in ("", ".h5"))
         self.rounds = min(bench.rounds, 5 if count <= 10000 else 3 if count <= 100000 else 1)
-        self.touch = min(3072, 64 + count * 8192 // (1 << 20))
+        self.touch = min(12288, 64 + count * 16384 // (1 << 20))
 
     def make(self):
         files = (1 + 2 * self.rounds) * (self.count + (self.count // self.per_group if self.per_group else 1))

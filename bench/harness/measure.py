@@ -2,7 +2,8 @@
 
 A machine's speed drifts within minutes, so two medians taken one after the other compare the minutes. What one contestant
 took is divided by what the other took right beside it, and the median of those ratios is the figure to quote. Which of the
-contestants begins changes from round to round. bench/timed does one run, and keeps the memory it needs warm.
+contestants begins changes from round to round. bench/timed does one run, and sees to it before that what the run reads is in
+the page cache and that free memory is there.
 
 ext4 passes over inodes that were deleted in the last minutes, which makes whoever creates files look slow: nothing is
 deleted between runs. Targets get fresh names; when a run is over they are cut to length 0, which frees disk and page cache
