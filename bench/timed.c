@@ -11,10 +11,11 @@
  * memory back to its host within seconds, free pages and pages of the page cache that nobody read for a minute,
  * whereupon the next run pays for fetching them. So, in this order:
  *     what is dirty is written out, so that none pays for another's writing;
- *     each ARGUMENT that is a file or a folder is read, so that all of it is in the page cache;
  *     a child touches MIB mebibytes (or what is free, if that is less), and frees them by ending. It takes several times
  *     what the run will need, in huge pages: the kernel serves large writes by large pages, and which it picks among the
- *     free ones nobody can tell.
+ *     free ones nobody can tell;
+ *     each ARGUMENT that is a file or a folder is read, so that all of it is in the page cache, last of all, for what
+ *     the child takes the host may have taken from there.
  * MIB 0 leaves all three out, for commands of milliseconds.
  */
 #include <dirent.h>
@@ -112,9 +113,9 @@ int main(int argc, char **argv)
     size_t mib = strtoul(argv[2], NULL, 10);
     if (mib > 0) {
         sync();
+        warm_free_memory(mib);
         for (int i = 4; i < argc; i++)
             read_all(AT_FDCWD, argv[i], LEVELS);
-        warm_free_memory(mib);
     }
 
     double start = now();

@@ -328,7 +328,8 @@ H5CKPT_API int h5ckpt_load(const h5ckpt_tensors *tensors, void *const *buffers, 
 /* Paddle 1.5's fluid.dygraph.load_persistables: both dictionaries of a save directory, or of any file that h5ckpt
  * reads. `dirname` NULL means "save_dir". On success the caller frees *parameters and *decays, each on its own and in
  * any order; what h5ckpt_tensor_data gives stays valid until then, even if the files are deleted or replaced meanwhile.
- * Either may be NULL where it is not wanted. On failure both are set to NULL. */
+ * Either may be NULL where it is not wanted. On failure both are set to NULL. A file that takes elements from others is
+ * refused: h5ckpt_state_open can be told to allow it. */
 H5CKPT_API int h5ckpt_load_persistables(const char *dirname, h5ckpt_tensors **parameters, h5ckpt_decays **decays,
                                         h5ckpt_error **err);
 
