@@ -7,8 +7,8 @@
  * A file that was only touched is no longer the file that was linked; but a digest that fits proves that the elements
  * are: then its new size or time is told, and makes no difference. Without a digest nothing proves it: a difference.
  *
- * A tensor's elements that cannot be had (a chunk that does not unpack, a file that changes while it is read) are a
- * finding among others. A refusal of the system is none: it says nothing of the checkpoint.
+ * A tensor's elements that cannot be had (a chunk that does not unpack) are a finding among others. A file that changes
+ * while it is read is none: nothing that was found in it holds, and verifying ends. A refusal of the system is none: it says nothing of the checkpoint.
  */
 #include "move/check.h"
 #include "verbs.h"
@@ -136,8 +136,10 @@ static int check_decay(verifier *v, const h5ckpt_decay *d, h5ckpt_error **err)
     double rate;
     int rc = d->info.has_rates ? h5ckpt_decay_rates(d, 1, &rate, &why) : 0;
     v->sum.decays++;
-    if (rc == H5CKPT_SYSTEM)
+    if (rc == H5CKPT_SYSTEM) {
+        h5ckpt_error_free(why);
         return h5ck_fail_nomem(err);
+    }
     if (rc) {
         const h5ckpt_finding f = {.kind = H5CKPT_FINDING_DECAY,
                                   .what = "decay",

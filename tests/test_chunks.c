@@ -255,6 +255,65 @@ static void a_shuffle_of_other_elements_is_refused(void)
     free(bytes);
 }
 
+/* Both are files that libhdf5 reads right; what h5ckpt reads is compared with it. */
+static void as_libhdf5_reads(const char *path)
+{
+    h5ckpt_error *err = NULL;
+    float expected[6], found[6];
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), dataset = H5Dopen2(file, "w", H5P_DEFAULT);
+    CU_ASSERT_TRUE(H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, expected) >= 0);
+    H5Dclose(dataset);
+    H5Fclose(file);
+    h5ckpt_state *state = h5ckpt_state_open(path, NULL, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    const h5ckpt_tensor *t = h5ckpt_tensors_get(h5ckpt_state_parameters(state), "w");
+    CU_ASSERT_EQUAL(h5ckpt_tensor_read(t, 0, found, sizeof found, &err), 0);
+    CU_ASSERT_EQUAL(memcmp(found, expected, sizeof found), 0);
+    test_expect_none(&err);
+    h5ckpt_state_free(state);
+}
+
+static const char *make_six(hid_t create, hid_t list, const float *data)
+{
+    const hsize_t shape[] = {6};
+    const char *path = test_tmp("six.h5");
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, create, H5P_DEFAULT), space = H5Screate_simple(1, shape, NULL);
+    hid_t dataset = H5Dcreate2(file, "w", H5T_IEEE_F32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    CU_ASSERT_TRUE(dataset >= 0);
+    if (data)
+        CU_ASSERT_TRUE(H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Fclose(file);
+    return path;
+}
+
+/* Their mask says that they went through the filters; the layout says that they did not. */
+static void chunks_over_the_edge_may_be_without_filters(void)
+{
+    const float data[6] = {0, 1, 2, 3, 4, 5};
+    const hsize_t chunk[] = {4};
+    for (int deflate = 0; deflate < 2; deflate++) {
+        hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+        H5Pset_chunk(list, 1, chunk);
+        H5Pset_chunk_opts(list, H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS);
+        H5Pset_shuffle(list);
+        if (deflate)
+            H5Pset_deflate(list, 6);
+        as_libhdf5_reads(make_six(H5P_DEFAULT, list, data));
+        H5Pclose(list);
+    }
+}
+
+/* libhdf5 1.10.8 tells an offset of it that is the user block's size less one. */
+static void what_was_never_written_is_zeros_behind_a_user_block_too(void)
+{
+    hid_t create = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_userblock(create, 512);
+    as_libhdf5_reads(make_six(create, H5P_DEFAULT, NULL));
+    H5Pclose(create);
+}
+
 /* The error says at which offset of the file the chunk begins, and of which tensor it is. */
 static void damage_is_told_with_its_place(void)
 {
@@ -347,6 +406,9 @@ int main(void)
         {"what was compressed twice is refused", what_was_compressed_twice_is_refused},
         {"a wrong checksum is refused", a_wrong_checksum_is_refused},
         {"a shuffle of other elements is refused", a_shuffle_of_other_elements_is_refused},
+        {"chunks over the edge may be without filters", chunks_over_the_edge_may_be_without_filters},
+        {"what was never written is zeros behind a user block too",
+         what_was_never_written_is_zeros_behind_a_user_block_too},
         {"damage is told with its place", damage_is_told_with_its_place},
         {"survives flipped bits", survives_flipped_bits_of_all_kinds},
         {"other filters are refused", other_filters_are_refused},

@@ -345,9 +345,12 @@ static int tell_chunks(h5ck_fmt_hdf5_packed *p, hid_t dataset, const void *bytes
         chunk_start(p, i, start);
         h5ck_hdf5_file_place(&p->all->file, c->at, c->size);
         herr_t told = H5Dwrite_chunk(dataset, H5P_DEFAULT, c->skipped, start, c->size, bytes);
+        bool placed = h5ck_hdf5_file_placed(&p->all->file);
         h5ck_hdf5_file_place(&p->all->file, 0, 0);
         if (told < 0)
             return h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot store where a chunk is");
+        if (!placed)
+            return h5ck_fail(err, H5CKPT_SYSTEM, "libhdf5 put a chunk elsewhere than where it is");
     }
     return 0;
 }

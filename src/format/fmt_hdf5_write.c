@@ -141,6 +141,8 @@ static int make_dataset(writer *w, hid_t group, const h5ckpt_tensor *t, const h5
     storing how;
     int rc = choose_storing(w, t, &how);
     if (rc)
+        h5ck_hdf5_close(how.own);
+    if (rc)
         return h5ck_err_where(w->err, rc, NULL, t->info.name);
     for (size_t i = 0; i < t->info.rank; i++)
         dims[i] = t->info.shape[i];

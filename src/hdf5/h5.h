@@ -56,6 +56,7 @@ typedef struct h5ck_hdf5_file {
     uint64_t block;             /* of a file being written: bytes of metadata that are put together */
     uint64_t asked, answer;     /* h5ck_hdf5_file_ask: the size, the offset */
     uint64_t placed_at, placed; /* h5ck_hdf5_file_place: the offset, the size; 0 for none */
+    bool taken;                 /* libhdf5 asked for that room, and got it */
     h5ckpt_error *err;          /* the first failure of the system, which libhdf5 only hears of while reading */
 } h5ck_hdf5_file;
 
@@ -74,6 +75,8 @@ bool h5ck_hdf5_file_asked(h5ck_hdf5_file *file, uint64_t *offset);
 uint64_t h5ck_hdf5_file_end(const h5ck_hdf5_file *file);
 void h5ck_hdf5_file_reserve(h5ck_hdf5_file *file, uint64_t end);
 void h5ck_hdf5_file_place(h5ck_hdf5_file *file, uint64_t offset, uint64_t size);
+/* Whether libhdf5 took that place since. */
+bool h5ck_hdf5_file_placed(const h5ck_hdf5_file *file);
 /* How it really went: where the system failed, that is the error, whatever libhdf5 made of it (`rc`, *err). */
 int h5ck_hdf5_file_told(h5ck_hdf5_file *file, int rc, h5ckpt_error **err);
 /* Closes it, and says the same. */

@@ -92,8 +92,12 @@ int h5ck_hdf5_chunks_make(hid_t list, size_t rank, const uint64_t *shape, hid_t 
                           h5ck_hdf5_chunks *c, h5ckpt_error **err)
 {
     size_t element = H5Tget_size(type);
+    unsigned options = 0;
     *c = (h5ck_hdf5_chunks){.bytes = 0};
-    int rc = read_shape(list, rank, shape, element, file_size, c, err);
+    int rc = H5Pget_chunk_opts(list, &options) < 0
+                 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read how chunks are stored")
+                 : read_shape(list, rank, shape, element, file_size, c, err);
+    c->whole_only = options & H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS;
     if (rc == 0)
         rc = read_filters(list, element, &c->filters, err);
     return rc ? rc : read_fill(list, type, c, err);
@@ -252,6 +256,8 @@ static int unpack(const decoder *d, const run *r, h5ck_hdf5_tools *tools, unsign
         fill(d, to);
         return 0;
     }
+    if (d->chunks.whole_only && r->unread < d->elements * d->dtype->size)
+        s.skipped = UINT32_MAX;
     if (rc == 0)
         rc = h5ck_fs_pread(d->reader->hdf5.fd, s.bytes, (size_t)s.size, s.at, err);
     if (rc)

@@ -9,6 +9,7 @@ typedef struct h5ck_hdf5_chunks {
     uint64_t grid[H5CK_MAX_RANK];  /* how many there are in each axis */
     uint64_t bytes;                /* of one, unpacked, as the file has its elements */
     h5ck_hdf5_filters filters;
+    bool whole_only; /* chunks that reach over the shape's edge are stored without filters, whatever their mask says */
     unsigned char fill[16]; /* the element that was never written, as h5ckpt has it */
 } h5ck_hdf5_chunks;
 

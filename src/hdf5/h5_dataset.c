@@ -88,6 +88,14 @@ typedef struct types {
     bool plain;
 } types;
 
+/* Where a contiguous dataset's elements are in the file; HADDR_UNDEF where they are not. What was never written has no
+ * storage: in a file with a user block libhdf5 (1.10.8) tells an offset of it all the same. */
+static haddr_t offset_of(hid_t dataset)
+{
+    haddr_t at = H5Dget_offset(dataset);
+    return at == HADDR_UNDEF || H5Dget_storage_size(dataset) == 0 ? HADDR_UNDEF : at;
+}
+
 static int find_extent(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t dataset, const h5ck_hdf5_place *place,
                        const types *t, h5ckpt_tensor_info *info, h5ck_extent *extent, h5ckpt_error **err)
 {
@@ -96,7 +104,7 @@ static int find_extent(h5ckpt_state *state, h5ck_hdf5_reader *reader, hid_t data
     if (rc)
         return rc;
     /* An offset is there only where the bytes lie plainly in this file. It saves asking for the storage: slow. */
-    haddr_t at = t->plain ? H5Dget_offset(dataset) : HADDR_UNDEF;
+    haddr_t at = t->plain ? offset_of(dataset) : HADDR_UNDEF;
     if (at == HADDR_UNDEF)
         rc = read_storage(dataset, info, t->file, reader->file->size, &s, err);
     if (rc == 0 && at == HADDR_UNDEF && s.external.count)
@@ -181,7 +189,7 @@ static void explain_layout(hid_t dataset, hid_t list, h5ck_buf *out)
     }
     switch (H5Pget_layout(list)) {
     case H5D_CONTIGUOUS:
-        at = H5Dget_offset(dataset);
+        at = offset_of(dataset);
         if (at == HADDR_UNDEF)
             h5ck_buf_str(out, "layout: contiguous, nothing stored\n");
         else

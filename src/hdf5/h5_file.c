@@ -148,8 +148,10 @@ static haddr_t driver_alloc(H5FD_t *file, H5FD_mem_t type, hid_t list, hsize_t s
     }
     if (type != H5FD_MEM_DRAW)
         return alloc_meta(f, size);
-    if (f->ours->placed && size == f->ours->placed)
+    if (f->ours->placed && size == f->ours->placed) {
+        f->ours->taken = true;
         return f->ours->placed_at;
+    }
     haddr_t at = aligned(f->meta_end > f->end ? f->meta_end : f->end, size < BLOCKS_FROM ? ALIGNMENT : BLOCK);
     f->end = at + size;
     return at;
@@ -381,6 +383,12 @@ void h5ck_hdf5_file_place(h5ck_hdf5_file *f, uint64_t offset, uint64_t size)
 {
     f->placed_at = offset;
     f->placed = size;
+    f->taken = false;
+}
+
+bool h5ck_hdf5_file_placed(const h5ck_hdf5_file *f)
+{
+    return f->taken;
 }
 
 /* ---- How it went ---- */

@@ -106,7 +106,7 @@ static int forgive(h5ck_pool *p, const h5ck_copier *c, const h5ck_task *t, int r
     if (!p->calls->forgive || atomic_load(&p->stop))
         return rc;
     pthread_mutex_lock(&p->lock);
-    bool again = t->lot && t->lot->left;
+    bool again = t->lot && t->lot->left && !c->other_failed;
     if (again) {
         h5ckpt_error_free(*err);
         *err = NULL;
