@@ -81,14 +81,6 @@ int h5ck_fmt_hdf5_link_list(h5ck_hdf5_linker *l, const h5ckpt_tensor *t, hid_t b
     return 0;
 }
 
-static int put_number(hid_t dataset, const char *name, int64_t number, h5ckpt_error **err)
-{
-    unsigned char bytes[8];
-    for (unsigned i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)((uint64_t)number >> (8 * i));
-    return h5ck_hdf5_attr_put_dtype(dataset, name, H5CKPT_DTYPE_INT64, 0, NULL, bytes, err);
-}
-
 /* A source that is a view itself says what its file was like: a change since then is not covered up. */
 int h5ck_fmt_hdf5_link_attrs(h5ck_hdf5_linker *l, const h5ckpt_tensor *t, hid_t dataset, h5ckpt_error **err)
 {
@@ -96,9 +88,9 @@ int h5ck_fmt_hdf5_link_attrs(h5ck_hdf5_linker *l, const h5ckpt_tensor *t, hid_t 
     const h5ck_file *file = t->extent.file;
     const h5ck_file_mark now = {(int64_t)file->size, h5ck_file_mtime(file)};
     const h5ck_file_mark *mark = t->extent.mark ? t->extent.mark : &now;
-    int rc = put_number(dataset, s->at_source_size, mark->size, err);
+    int rc = h5ck_hdf5_attr_put_int(dataset, s->at_source_size, mark->size, err);
     if (rc == 0)
-        rc = put_number(dataset, s->at_source_mtime, mark->mtime, err);
+        rc = h5ck_hdf5_attr_put_int(dataset, s->at_source_mtime, mark->mtime, err);
     if (rc == 0 && t->digest && l->plan->digest != H5CKPT_DIGEST_NONE && !l->plan->digest_links)
         rc = h5ck_hdf5_attr_put_text(dataset, s->at_digest, t->digest, err);
     l->linked += rc == 0;

@@ -78,15 +78,11 @@ static int put_lod(writer *w, hid_t dataset, const h5ckpt_tensor_info *info)
 static int put_dataset_attrs(writer *w, hid_t dataset, const h5ckpt_tensor *t, const h5ck_hdf5_node *leaf,
                              bool reordered, size_t position)
 {
-    unsigned char order[8];
     int rc = put_lod(w, dataset, &t->info);
     if (rc == 0 && (leaf->odd || leaf->leaf != leaf->part))
         rc = h5ck_hdf5_attr_put_text(dataset, w->schema->at_name, t->info.name, w->err);
-    if (rc == 0 && reordered) {
-        for (unsigned i = 0; i < 8; i++)
-            order[i] = (unsigned char)((uint64_t)position >> (8 * i));
-        rc = h5ck_hdf5_attr_put_dtype(dataset, w->schema->at_order, H5CKPT_DTYPE_INT64, 0, NULL, order, w->err);
-    }
+    if (rc == 0 && reordered)
+        rc = h5ck_hdf5_attr_put_int(dataset, w->schema->at_order, (int64_t)position, w->err);
     return rc;
 }
 
@@ -268,9 +264,8 @@ static int make_decays(writer *w, const h5ckpt_decays *decays)
 static int put_root_attrs(writer *w, const h5ckpt_value *metadata)
 {
     const char *const reserved[] = {w->schema->at_version, w->schema->at_schema, NULL};
-    const unsigned char version[8] = {H5CK_HDF5_VERSION};
     h5ck_arena scratch = {NULL};
-    int rc = h5ck_hdf5_attr_put_dtype(w->file, w->schema->at_version, H5CKPT_DTYPE_INT64, 0, NULL, version, w->err);
+    int rc = h5ck_hdf5_attr_put_int(w->file, w->schema->at_version, H5CK_HDF5_VERSION, w->err);
     if (rc == 0)
         rc = h5ck_hdf5_attr_put_text(w->file, w->schema->at_schema, w->schema->name, w->err);
     for (size_t i = 0; rc == 0 && i < metadata->count; i++) {

@@ -170,6 +170,8 @@ bool h5ck_hdf5_attr_int_at(const h5ck_hdf5_attr *a, size_t i, int64_t *value);
 /* Writes an attribute: `rank` -1 for an empty dataspace. `type` is used for file and memory, and stays the caller's. */
 int h5ck_hdf5_attr_put(hid_t object, const char *name, hid_t type, int rank, const uint64_t *shape, const void *data,
                        h5ckpt_error **err);
+/* One int64. */
+int h5ck_hdf5_attr_put_int(hid_t object, const char *name, int64_t number, h5ckpt_error **err);
 int h5ck_hdf5_attr_put_text(hid_t object, const char *name, const char *text, h5ckpt_error **err);
 /* A text of this length, to be written later where *reference says (h5_heap.c). `type` is the texts', `space` a scalar. */
 int h5ck_hdf5_attr_put_later(hid_t object, const char *name, hid_t type, hid_t space, size_t length,

@@ -327,3 +327,10 @@ int h5ck_hdf5_attr_each(hid_t object, h5ck_hdf5_attr_visit *visit, void *user, h
     herr_t done = H5Aiterate2(object, by, H5_ITER_INC, NULL, visit_one, &e);
     return e.rc ? e.rc : done < 0 ? h5ck_hdf5_fail(err, H5CKPT_INVALID, "cannot read the attributes") : 0;
 }
+
+int h5ck_hdf5_attr_put_int(hid_t object, const char *name, int64_t number, h5ckpt_error **err)
+{
+    unsigned char bytes[8];
+    h5ck_le_put(bytes, (uint64_t)number, 8);
+    return h5ck_hdf5_attr_put_dtype(object, name, H5CKPT_DTYPE_INT64, 0, NULL, bytes, err);
+}
