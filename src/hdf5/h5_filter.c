@@ -14,6 +14,7 @@
  * only where no more than one filter compresses; two are refused.
  */
 #include "hdf5/h5_filter.h"
+#include "base/le.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>
@@ -177,9 +178,7 @@ static uint32_t fletcher32(const unsigned char *p, size_t n)
 /* HDF5 1.6.2 and older stored it with the bytes of each half swapped on some machines; HDF5 takes both. */
 static bool sum_fits(const unsigned char *data, size_t n)
 {
-    uint32_t sum = fletcher32(data, n), stored = 0;
-    for (size_t i = 0; i < H5CK_HDF5_CHECKSUM; i++)
-        stored |= (uint32_t)data[n + i] << 8 * i;
+    uint32_t sum = fletcher32(data, n), stored = (uint32_t)h5ck_le_get(data + n, H5CK_HDF5_CHECKSUM);
     uint32_t swapped = (sum & 0x00ff00ffu) << 8 | (sum & 0xff00ff00u) >> 8;
     return stored == sum || stored == swapped;
 }
