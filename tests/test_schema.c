@@ -10,7 +10,7 @@
 #include "move/digest.h"
 #include "move/move.h"
 #include "schema/builtin.h"
-#include "schema/cast.h"
+#include "move/cast.h"
 #include "schema/keys.h"
 #include "schema/rate.h"
 #include "test.h"

@@ -3,7 +3,7 @@
  * every element type exactly, and put together again with one rounding, to nearest, ties to even. So there is no pair
  * of types with a path, or a double rounding, of its own. The layouts are those of the dtype table.
  */
-#include "schema/cast.h"
+#include "move/cast.h"
 
 #include "base/le.h"
 

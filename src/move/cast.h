@@ -1,6 +1,6 @@
 /* cast - elements of one type to another: to the nearest value, ties to even, never silently to one that is far off. */
-#ifndef H5CK_SCHEMA_CAST_H
-#define H5CK_SCHEMA_CAST_H
+#ifndef H5CK_MOVE_CAST_H
+#define H5CK_MOVE_CAST_H
 
 #include "model/dtype.h"
 
