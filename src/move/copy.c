@@ -39,8 +39,8 @@ void h5ck_copier_free(h5ck_copier *c)
 {
     h5ck_copier_close_source(c, NULL);
     h5ck_fs_folder_close(&c->folder);
-    h5ck_digest_free(c->digests[0]);
-    h5ck_digest_free(c->digests[1]);
+    for (size_t i = 0; i < H5CK_DIGEST_KINDS; i++)
+        h5ck_digest_free(c->digests[i]);
     free(c->buf);
 }
 
@@ -155,8 +155,8 @@ static h5ck_digest *digest_for(h5ck_copier *c, h5ck_carry *y, h5ckpt_digest algo
 {
     if (algorithm == H5CKPT_DIGEST_NONE)
         return NULL;
-    bool second = algorithm == H5CKPT_DIGEST_SHA256;
-    h5ck_digest **slot = shared ? &y->own[second] : &c->digests[second];
+    size_t kind = h5ck_digest_kind(algorithm);
+    h5ck_digest **slot = shared ? &y->own[kind] : &c->digests[kind];
     if (!*slot)
         *slot = h5ck_digest_new(algorithm);
     else
@@ -220,7 +220,9 @@ int h5ck_copy_end(h5ck_carry *y, h5ckpt_error **err)
 
 void h5ck_copy_free(h5ck_carry *y)
 {
-    h5ck_digest_free(y->own[0]);
-    h5ck_digest_free(y->own[1]);
-    y->own[0] = y->own[1] = y->store = y->check = NULL;
+    for (size_t i = 0; i < H5CK_DIGEST_KINDS; i++) {
+        h5ck_digest_free(y->own[i]);
+        y->own[i] = NULL;
+    }
+    y->store = y->check = NULL;
 }

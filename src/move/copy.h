@@ -12,12 +12,12 @@
 
 /* A thread's tools: its buffer, its digests, and the source file it has open. */
 typedef struct h5ck_copier {
-    unsigned char *buf;      /* H5CK_COPY_SLAB bytes */
-    h5ck_digest *digests[2]; /* by h5ckpt_digest: XXH3, SHA256; made when first needed */
-    void *scratch;           /* the packers' */
-    const h5ck_file *file;   /* open as `fd`, or NULL */
-    h5ck_fs_folder folder;   /* of the one before */
-    bool other_failed;       /* the failure is of the file before, not of this tensor */
+    unsigned char *buf;                      /* H5CK_COPY_SLAB bytes */
+    h5ck_digest *digests[H5CK_DIGEST_KINDS]; /* made when first needed */
+    void *scratch;                           /* the packers' */
+    const h5ck_file *file;                   /* open as `fd`, or NULL */
+    h5ck_fs_folder folder;                   /* of the one before */
+    bool other_failed;                       /* the failure is of the file before, not of this tensor */
     int fd;
 } h5ck_copier;
 
@@ -41,10 +41,10 @@ typedef struct h5ck_carry {
     bool start;              /* what is written shall be on its way to the disk at once */
     bool clones;             /* the target's file system may share blocks with the source's */
 
-    uint64_t cloned;            /* so many bytes are in their place without a copy */
-    size_t head_left;           /* of the head, to go out in the first write */
-    h5ck_digest *store, *check; /* the digest to store, and the one to hold against the source's: often one */
-    h5ck_digest *own[2];        /* those of them that are not a thread's */
+    uint64_t cloned;                     /* so many bytes are in their place without a copy */
+    size_t head_left;                    /* of the head, to go out in the first write */
+    h5ck_digest *store, *check;          /* the digest to store, and the one to hold against the source's: often one */
+    h5ck_digest *own[H5CK_DIGEST_KINDS]; /* those of them that are not a thread's */
 } h5ck_carry;
 
 /* How many slabs it takes; at least one. */

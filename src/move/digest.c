@@ -3,6 +3,7 @@
 
 #include "model/tensor.h"
 
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -14,6 +15,7 @@ struct h5ck_digest {
     h5ckpt_digest algorithm;
     bool failed;
     XXH3_state_t *xxh3;
+    uint32_t crc32;
 #ifdef HAVE_LIBCRYPTO
     EVP_MD_CTX *sha256;
 #endif
@@ -31,9 +33,11 @@ static const struct {
 #else
     {H5CKPT_DIGEST_SHA256, "sha256:", 32, false},
 #endif
+    {H5CK_DIGEST_CRC32, "crc32:", 4, true},
 };
 
 enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms, LARGEST = 32 };
+_Static_assert((int)ALGORITHMS == (int)H5CK_DIGEST_KINDS, "each has a number");
 
 bool h5ck_digest_available(h5ckpt_digest algorithm)
 {
@@ -41,6 +45,14 @@ bool h5ck_digest_available(h5ckpt_digest algorithm)
         if (algorithms[i].algorithm == algorithm)
             return algorithms[i].available;
     return algorithm == H5CKPT_DIGEST_NONE;
+}
+
+size_t h5ck_digest_kind(h5ckpt_digest algorithm)
+{
+    size_t i = 0;
+    while (i + 1 < ALGORITHMS && algorithms[i].algorithm != algorithm)
+        i++;
+    return i;
 }
 
 size_t h5ck_digest_length(h5ckpt_digest algorithm)
@@ -71,7 +83,7 @@ h5ck_digest *h5ck_digest_new(h5ckpt_digest algorithm)
     if (!d)
         return NULL;
     d->algorithm = algorithm;
-    bool made = algorithm == H5CKPT_DIGEST_NONE;
+    bool made = algorithm == H5CKPT_DIGEST_NONE || algorithm == H5CK_DIGEST_CRC32;
     if (algorithm == H5CKPT_DIGEST_XXH3)
         made = (d->xxh3 = XXH3_createState()) != NULL;
 #ifdef HAVE_LIBCRYPTO
@@ -89,6 +101,7 @@ h5ck_digest *h5ck_digest_new(h5ckpt_digest algorithm)
 void h5ck_digest_reset(h5ck_digest *d)
 {
     d->failed = false;
+    d->crc32 = 0;
     if (d->xxh3)
         d->failed = XXH3_128bits_reset(d->xxh3) != XXH_OK;
 #ifdef HAVE_LIBCRYPTO
@@ -105,6 +118,8 @@ void h5ck_digest_update(h5ck_digest *d, const void *data, size_t n)
     if (d->sha256)
         d->failed |= EVP_DigestUpdate(d->sha256, data, n) != 1;
 #endif
+    if (d->algorithm == H5CK_DIGEST_CRC32)
+        d->crc32 = libdeflate_crc32(d->crc32, data, n);
 }
 
 int h5ck_digest_text(h5ck_digest *d, char *text, h5ckpt_error **err)
@@ -120,6 +135,9 @@ int h5ck_digest_text(h5ck_digest *d, char *text, h5ckpt_error **err)
     if (d->sha256)
         d->failed |= EVP_DigestFinal_ex(d->sha256, bytes, NULL) != 1;
 #endif
+    if (d->algorithm == H5CK_DIGEST_CRC32)
+        for (size_t i = 0; i < 4; i++)
+            bytes[i] = (unsigned char)(d->crc32 >> (24 - 8 * i));
     if (d->failed)
         return h5ck_fail(err, H5CKPT_SYSTEM, "the digest's library failed");
     for (size_t i = 0; i < ALGORITHMS; i++) {
@@ -134,6 +152,15 @@ int h5ck_digest_text(h5ck_digest *d, char *text, h5ckpt_error **err)
         text[n] = 0;
     }
     return 0;
+}
+
+bool h5ck_digest_crc32(const char *text, uint32_t *crc)
+{
+    h5ckpt_digest algorithm;
+    if (h5ck_digest_parse(text, &algorithm) != H5CK_DIGEST_KNOWN || algorithm != H5CK_DIGEST_CRC32)
+        return false;
+    *crc = (uint32_t)strtoul(strchr(text, ':') + 1, NULL, 16);
+    return true;
 }
 
 void h5ck_digest_free(h5ck_digest *d)
