@@ -175,6 +175,88 @@ static int check_compression(const h5ck_format *format, const h5ckpt_options *o,
 
 /* ---- Writing ---- */
 
+/* ---- Companions: files beside the target that belong to it ---- */
+
+/* The target's next file, or NULL behind the last. *i is where the search goes on; 0 at first. */
+static h5ck_companion *next_companion(const h5ck_plan *plan, size_t *i)
+{
+    while (*i < plan->file_count) {
+        h5ck_companion *c = plan->files[(*i)++].companion;
+        if (c)
+            return c;
+    }
+    return NULL;
+}
+
+/* As check_target and check_files, for each of them. */
+static int check_companions(const h5ck_plan *plan, const h5ckpt_state *state, const h5ckpt_options *o,
+                            h5ckpt_error **err)
+{
+    int rc = 0;
+    size_t at = 0;
+    for (h5ck_companion *c; rc == 0 && (c = next_companion(plan, &at));) {
+        h5ck_fs_stat seen;
+        rc = h5ck_fs_status(c->path, &seen, err);
+        if (rc || !seen.exists)
+            continue;
+        if (!seen.is_file)
+            rc = h5ck_fail(err, H5CKPT_USAGE, "%s: expected a file that belongs to the target, found something else",
+                           c->path);
+        else if (!o->force)
+            rc = h5ck_fail(err, H5CKPT_USAGE, "%s: it belongs to the target and exists; use --force to replace it",
+                           c->path);
+        else
+            rc = check_files(state, c->path, &seen, err);
+        for (const h5ck_file *f = state->files; rc == 0 && f; f = f->next)
+            rc = check_file(f, c->path, &seen, err);
+    }
+    return rc;
+}
+
+/* Old ones wait aside, so that they can come back. */
+static int publish_companion(h5ck_plan *plan, h5ck_companion *c, h5ckpt_error **err)
+{
+    h5ck_fs_stat seen;
+    int rc = h5ck_fs_status(c->path, &seen, err);
+    if (rc == 0 && seen.exists) {
+        const char *aside;
+        rc = h5ck_fs_stage_path(c->path, &plan->arena, &aside, err);
+        if (rc == 0)
+            rc = h5ck_fs_publish(c->path, aside, NULL, err);
+        if (rc == 0)
+            c->aside = aside;
+    }
+    if (rc == 0)
+        rc = h5ck_fs_publish(c->stage, c->path, NULL, err);
+    c->published = rc == 0;
+    return rc;
+}
+
+/* All of them are in their place, or after a failure as they were. */
+static int publish_companions(h5ck_plan *plan, h5ckpt_error **err)
+{
+    int rc = 0;
+    size_t at = 0;
+    for (h5ck_companion *c; rc == 0 && (c = next_companion(plan, &at));)
+        rc = publish_companion(plan, c, err);
+    return rc;
+}
+
+static void settle_companions(h5ck_plan *plan, int rc)
+{
+    size_t at = 0;
+    for (h5ck_companion *c; (c = next_companion(plan, &at));) {
+        if (rc == 0) {
+            if (c->aside)
+                h5ck_fs_remove_tree(c->aside);
+            continue;
+        }
+        h5ck_fs_remove_tree(c->published ? c->path : c->stage);
+        if (c->aside)
+            h5ck_fs_publish(c->aside, c->path, NULL, NULL);
+    }
+}
+
 /* Plans and moves to the stage. */
 static int build(h5ck_plan *plan, const h5ckpt_state *state, const h5ck_format *format, const h5ckpt_options *o,
                  h5ckpt_error **err)
@@ -183,6 +265,8 @@ static int build(h5ck_plan *plan, const h5ckpt_state *state, const h5ck_format *
     int rc = format->plan(state, plan, err);
     if (rc == H5CKPT_SYSTEM)
         h5ck_err_where(err, rc, plan->target, NULL);
+    if (rc == 0)
+        rc = check_companions(plan, state, o, err);
     return rc ? rc : h5ck_move(plan, &how, err); /* what the target cannot hold is the source's */
 }
 
@@ -217,9 +301,12 @@ static int write_to(const h5ckpt_state *state, const char *target, const h5ck_fs
         plan.link = o->link;
         plan.digest_links = o->digest != H5CKPT_DIGEST_DEFAULT && o->digest != H5CKPT_DIGEST_NONE;
         rc = build(&plan, state, format, o, err);
-        h5ck_plan_free(&plan);
+        if (rc == 0)
+            rc = publish_companions(&plan, err);
         if (rc == 0)
             rc = h5ck_fs_publish(stage, target, seen->exists ? seen : NULL, err);
+        settle_companions(&plan, rc);
+        h5ck_plan_free(&plan);
         if (rc)
             h5ck_fs_remove_tree(stage);
         else if (!o->no_sync)

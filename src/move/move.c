@@ -41,7 +41,9 @@ typedef struct mover {
 /* The finished file's path, for messages. */
 static int named(mover *m, size_t file, int rc, h5ckpt_error **err)
 {
-    h5ck_file f = {.root = m->plan->target, .relative = m->plan->files[file].relative};
+    const h5ck_plan_file *planned = &m->plan->files[file];
+    h5ck_file f = {.root = planned->companion ? planned->companion->path : m->plan->target,
+                   .relative = planned->relative};
     return rc ? h5ck_file_where(err, rc, &f) : 0;
 }
 
@@ -130,7 +132,8 @@ static int make_tasks(mover *m, const h5ck_pool_calls *calls, int jobs, h5ckpt_e
 
 static int create(mover *m, const h5ck_plan_file *file, int *fd, h5ckpt_error **err)
 {
-    int rc = h5ck_fs_create(m->plan->stage, file->relative, fd, err);
+    const char *root = file->companion ? file->companion->stage : m->plan->stage;
+    int rc = h5ck_fs_create(root, file->relative, fd, err);
     if (rc == 0 && file->size >= RESERVE_FROM)
         rc = h5ck_fs_reserve(*fd, file->size, err);
     return rc;

@@ -1,6 +1,8 @@
 /* plan.c - growing a plan. Arrays live in its arena: they double, and what they leave behind goes with the arena. */
 #include "move/plan.h"
 
+#include "base/fs.h"
+
 #include <string.h>
 
 static void *grown(h5ck_arena *arena, void *items, size_t count, size_t *room, size_t size)
@@ -15,6 +17,15 @@ static void *grown(h5ck_arena *arena, void *items, size_t count, size_t *room, s
         memcpy(p, items, count * size);
     *room = more;
     return p;
+}
+
+int h5ck_plan_new_companion(h5ck_plan *plan, const char *path, h5ck_companion **companion, h5ckpt_error **err)
+{
+    h5ck_companion *c = h5ck_arena_zalloc(&plan->arena, 1, sizeof *c);
+    if (!c || !(c->path = h5ck_arena_strdup(&plan->arena, path)))
+        return h5ck_fail_nomem(err);
+    *companion = c;
+    return h5ck_fs_stage_path(path, &plan->arena, &c->stage, err);
 }
 
 int h5ck_plan_add_dir(h5ck_plan *plan, const char *relative, h5ckpt_error **err)

@@ -3,7 +3,8 @@
  * to which file at which offset. The mover (move.h) does the rest.
  *
  * A target is one file (HDF5: its skeleton is made by libhdf5 at `stage`, tensors are moved into it, then finish()
- * writes what only the move could tell: the digests) or a folder of files, each a header and one tensor.
+ * writes what only the move could tell: the digests) or a folder of files, each a header and one tensor. A file may have
+ * companions, files beside it that belong to it (x.pdparams and x.pdopt): they get their names before the target does.
  * All strings and headers live in the plan's arena.
  */
 #ifndef H5CK_MOVE_PLAN_H
@@ -15,9 +16,18 @@
 
 enum { H5CK_COPY_SLAB = 1 << 20 }; /* what a thread of the mover holds of a tensor at a time */
 
+/* A file beside the target, in the same folder. */
+typedef struct h5ck_companion {
+    const char *path;  /* the final one */
+    const char *stage; /* where it is built */
+    const char *aside; /* of who publishes: where an old one waits until all is published; NULL: there is none */
+    bool published;
+} h5ck_companion;
+
 typedef struct h5ck_plan_file {
-    const char *relative; /* below stage; NULL: stage itself */
-    const void *head;     /* header bytes, written at 0 */
+    const char *relative;      /* below stage; NULL: stage itself */
+    h5ck_companion *companion; /* not NULL: it is this one, and `relative` is NULL */
+    const void *head;          /* header bytes, written at 0 */
     size_t head_len;
     uint64_t size; /* the finished file's */
     bool exists;   /* the format made it already (HDF5's skeleton) */
@@ -68,6 +78,9 @@ typedef struct h5ck_plan {
     void (*discard)(struct h5ck_plan *plan);
     void *user;
 } h5ck_plan;
+
+/* Makes the companion that will stand at `path` (the target's folder and a name); for h5ck_plan_file's. */
+int h5ck_plan_new_companion(h5ck_plan *plan, const char *path, h5ck_companion **companion, h5ckpt_error **err);
 
 /* Append; strings and bytes are borrowed (put them into plan->arena). */
 int h5ck_plan_add_dir(h5ck_plan *plan, const char *relative, h5ckpt_error **err);
