@@ -26,7 +26,7 @@ typedef struct h5ck_format {
     bool is_dir;                 /* a folder, not a file */
     bool packs;                  /* its plan() heeds plan->compress */
     bool links;                  /* its plan can point at the source's files (plan->link) */
-    const char *const *suffixes; /* ends of file names, NULL-terminated; "" stands for no suffix */
+    const char *const *suffixes; /* ends of file names, NULL-terminated; "" stands for no suffix; the longest counts */
     /* True where the content is this format's. */
     bool (*probe)(const h5ck_probe *probe);
     /* Fills an empty state (state->schema is set) with all tensors, decays and metadata. */
@@ -45,7 +45,7 @@ int h5ck_format_by_name(const char *name, const h5ck_format **format, h5ckpt_err
 int h5ck_format_of_source(const char *path, const h5ck_format **format, h5ckpt_error **err);
 /* The format that is a folder. */
 const h5ck_format *h5ck_format_of_folders(void);
-/* By suffix; a trailing '/' or no suffix is a directory. */
+/* By suffix, the longest one; a trailing '/' or no suffix is a directory. */
 int h5ck_format_of_target(const char *path, const h5ck_format **format, h5ckpt_error **err);
 
 extern const h5ck_format h5ck_fmt_paddle_dir;

@@ -41,18 +41,63 @@ int h5ck_format_by_name(const char *name, const h5ck_format **format, h5ckpt_err
     return fail_listing(err, H5CKPT_USAGE, "expected a format of: ", name);
 }
 
+/* The name that a path ends in; empty behind a trailing '/'. */
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* How much of a name's end is a suffix of the format; 0 for none. "" is a suffix of what has no dot, and counts 1. */
+static size_t suffix_length(const h5ck_format *f, const char *name)
+{
+    size_t longest = 0, length = strlen(name);
+    const char *dot = *name ? strchr(name + 1, '.') : NULL;
+    for (const char *const *s = f->suffixes; *s; s++) {
+        size_t n = strlen(*s);
+        bool ends = n ? n < length && strcasecmp(*s, name + length - n) == 0 : !dot;
+        if (ends && n + (n == 0) > longest)
+            longest = n + (n == 0);
+    }
+    return longest;
+}
+
+/* The format of the longest suffix, among those of `in` (NULL: all). NULL where there is none, or a tie. */
+static const h5ck_format *by_suffix(const char *path, const bool *in)
+{
+    const h5ck_format *best = NULL;
+    size_t longest = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        size_t n = !in || in[i] ? suffix_length(table[i], last_part(path)) : 0;
+        if (n > longest) {
+            longest = n;
+            best = table[i];
+        } else if (n && n == longest) {
+            best = NULL;
+        }
+    }
+    return best;
+}
+
+/* Content decides; the suffix breaks ties. */
 static int choose(const h5ck_probe *probe, const h5ck_format **format, h5ckpt_error **err)
 {
-    *format = NULL;
+    bool fits[ROWS];
+    const h5ck_format *first = NULL, *second = NULL;
     for (size_t i = 0; i < ROWS; i++) {
-        if (!table[i]->probe(probe))
-            continue;
-        if (*format)
-            return h5ck_fail(err, H5CKPT_USAGE, "both %s and %s by its content; say which with --from",
-                             (*format)->info.name, table[i]->info.name);
-        *format = table[i];
+        fits[i] = table[i]->probe(probe);
+        if (fits[i] && first && !second)
+            second = table[i];
+        if (fits[i] && !first)
+            first = table[i];
     }
-    return *format ? 0 : fail_listing(err, H5CKPT_INVALID, "expected the content of: ", "none of them");
+    *format = second ? by_suffix(probe->path, fits) : first;
+    if (*format)
+        return 0;
+    if (second)
+        return h5ck_fail(err, H5CKPT_USAGE, "both %s and %s by its content; say which with --from", first->info.name,
+                         second->info.name);
+    return fail_listing(err, H5CKPT_INVALID, "expected the content of: ", "none of them");
 }
 
 int h5ck_format_of_source(const char *path, const h5ck_format **format, h5ckpt_error **err)
@@ -89,16 +134,9 @@ const h5ck_format *h5ck_format_of_folders(void)
 
 int h5ck_format_of_target(const char *path, const h5ck_format **format, h5ckpt_error **err)
 {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path; /* empty behind a trailing '/': a directory */
-    const char *dot = strrchr(name, '.');
-    const char *suffix = dot && dot != name ? dot : "";
-    for (size_t i = 0; i < ROWS; i++)
-        for (const char *const *s = table[i]->suffixes; *s; s++)
-            if (strcasecmp(*s, suffix) == 0) {
-                *format = table[i];
-                return 0;
-            }
-    fail_listing(err, H5CKPT_USAGE, "the suffix names no format; say one with --to: ", suffix);
+    const char *dot = strrchr(last_part(path), '.');
+    if ((*format = by_suffix(path, NULL)))
+        return 0;
+    fail_listing(err, H5CKPT_USAGE, "the suffix names no format; say one with --to: ", dot ? dot : "none");
     return h5ck_err_where(err, H5CKPT_USAGE, path, NULL);
 }
