@@ -2,8 +2,8 @@
  * move.c - carries out a plan: folders, then the pool's threads that carry the moves and the files that are all head,
  * then the format's finish; and all of it to the disk.
  *
- * A file that one move fills is created by the thread that opens the move. A file that several fill, or that stands
- * already, is opened before the threads start: they write it at different places.
+ * A file that one move fills is created by the thread that opens the move. A file that several fill, that has bytes of its
+ * own between them, or that stands already, is opened before the threads start: they write it at different places.
  *
  * To the disk: a file's bytes are sent on their way while the next are still copied (h5ck_fs_start_writing), and its
  * fsync waits, descriptor kept, until a batch of files is written. Then the newest is synced first: one commit of the
@@ -120,8 +120,10 @@ static int make_tasks(mover *m, const h5ck_pool_calls *calls, int jobs, h5ckpt_e
     for (size_t i = 0; rc == 0 && i < plan->move_count; i++) { /* `shared` counts the moves of each file at first */
         const h5ck_plan_move *move = &plan->moves[i];
         rc = h5ck_pool_add(&m->pool, i, move->tensor->info.nbytes, move->tensor, move->packer, err);
-        m->shared[move->file]++;
+        m->shared[move->file] += m->shared[move->file] < 2;
     }
+    for (size_t i = 0; rc == 0 && i < plan->piece_count; i++)
+        m->shared[plan->pieces[i].file] = 2;
     for (size_t i = 0; rc == 0 && i < plan->file_count; i++) {
         if (m->shared[i] == 0 && !plan->files[i].exists)
             rc = h5ck_pool_add(&m->pool, plan->move_count + i, plan->files[i].head_len, NULL, NULL, err);
@@ -159,6 +161,16 @@ static int open_shared(mover *m, h5ckpt_error **err)
                 rc = h5ck_fs_pwrite(m->shared[i], file->head, file->head_len, 0, err);
         }
         named(m, i, rc, err);
+    }
+    return rc;
+}
+
+static int write_pieces(mover *m, h5ckpt_error **err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < m->plan->piece_count; i++) {
+        const h5ck_plan_piece *p = &m->plan->pieces[i];
+        rc = named(m, p->file, h5ck_fs_pwrite(m->shared[p->file], p->data, p->len, p->offset, err), err);
     }
     return rc;
 }
@@ -280,6 +292,8 @@ int h5ck_move(h5ck_plan *plan, const h5ck_move_options *o, h5ckpt_error **err)
         opened = true;
         rc = open_shared(&m, err);
     }
+    if (rc == 0)
+        rc = write_pieces(&m, err);
     if (rc == 0)
         rc = h5ck_pool_run(&m.pool, o->progress, o->progress_user, err);
     if (rc == 0)

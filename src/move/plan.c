@@ -59,6 +59,16 @@ int h5ck_plan_add_move(h5ck_plan *plan, const h5ckpt_tensor *tensor, size_t file
     return 0;
 }
 
+int h5ck_plan_add_piece(h5ck_plan *plan, size_t file, uint64_t offset, const void *data, size_t len, h5ckpt_error **err)
+{
+    void *pieces = grown(&plan->arena, plan->pieces, plan->piece_count, &plan->piece_room, sizeof *plan->pieces);
+    if (!pieces)
+        return h5ck_fail_nomem(err);
+    plan->pieces = pieces;
+    plan->pieces[plan->piece_count++] = (h5ck_plan_piece){file, offset, data, len};
+    return 0;
+}
+
 void h5ck_plan_free(h5ck_plan *plan)
 {
     if (plan->discard)

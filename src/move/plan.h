@@ -33,6 +33,14 @@ typedef struct h5ck_plan_file {
     bool exists;   /* the format made it already (HDF5's skeleton) */
 } h5ck_plan_file;
 
+/* Bytes of a file's own between the elements of its tensors. */
+typedef struct h5ck_plan_piece {
+    size_t file; /* index into files */
+    uint64_t offset;
+    const void *data;
+    size_t len;
+} h5ck_plan_piece;
+
 /* How elements are stored where the file does not hold them as they are: packed, in pieces of one size (HDF5's
  * chunks). */
 typedef struct h5ck_packer {
@@ -69,6 +77,8 @@ typedef struct h5ck_plan {
     const char **dirs; /* folders below stage, parents first */
     size_t file_count, file_room;
     h5ck_plan_file *files;
+    size_t piece_count, piece_room;
+    h5ck_plan_piece *pieces;
     size_t move_count, move_room;
     h5ck_plan_move *moves;
     atomic_bool stopped; /* set by the mover: some thread failed, and nobody waits for it */
@@ -86,6 +96,8 @@ int h5ck_plan_new_companion(h5ck_plan *plan, const char *path, h5ck_companion **
 int h5ck_plan_add_dir(h5ck_plan *plan, const char *relative, h5ckpt_error **err);
 int h5ck_plan_add_file(h5ck_plan *plan, const h5ck_plan_file *file, size_t *index, h5ckpt_error **err);
 int h5ck_plan_add_move(h5ck_plan *plan, const h5ckpt_tensor *tensor, size_t file, uint64_t offset, h5ckpt_error **err);
+int h5ck_plan_add_piece(h5ck_plan *plan, size_t file, uint64_t offset, const void *data, size_t len,
+                        h5ckpt_error **err);
 void h5ck_plan_free(h5ck_plan *plan); /* calls discard */
 
 #endif
