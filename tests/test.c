@@ -161,3 +161,27 @@ void test_expect_none(h5ckpt_error **err)
     h5ckpt_error_free(*err);
     *err = NULL;
 }
+
+void test_refuses_every_cut(const char *path, const char *format)
+{
+    size_t len, wrong = 0;
+    unsigned char *whole = test_read(path, &len);
+    const char *dot = strrchr(path, '.');
+    char name[64];
+    snprintf(name, sizeof name, "cut%s", dot && !strchr(dot, '/') ? dot : "");
+    for (size_t n = 0; whole && n < len; n++) {
+        h5ckpt_options o = H5CKPT_OPTIONS_INIT;
+        h5ckpt_error *err = NULL;
+        o.from = format;
+        test_write(test_tmp(name), whole, n);
+        h5ckpt_state *state = h5ckpt_state_open(test_tmp(name), &o, &err);
+        if (state || !err || err->code != H5CKPT_INVALID) {
+            wrong++;
+            fprintf(stderr, "cut at %zu of %zu: %s\n", n, len, err ? err->message : "accepted");
+        }
+        h5ckpt_state_free(state);
+        h5ckpt_error_free(err);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    free(whole);
+}

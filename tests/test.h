@@ -34,6 +34,10 @@ unsigned char *test_read(const char *path, size_t *len);
 void test_write(const char *path, const void *data, size_t len);
 bool test_exists(const char *path);
 
+/* Asserts that every beginning of a file, down to the empty one, is refused as not valid when opened as `format` (NULL: by
+ * its content), with a message. */
+void test_refuses_every_cut(const char *path, const char *format);
+
 /* `diff -r`: true where both trees hold the same files with the same bytes. */
 bool test_same_tree(const char *a, const char *b);
 
