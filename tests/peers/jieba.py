@@ -1,7 +1,6 @@
 # Real data: the Chinese word segmenter that the PyPI package jieba 0.42.1 carries as a Paddle save directory (20
 # tensors, 12.8 MB, LoD level and all as a training run left them) through HDF5 and back, byte for byte.
 import os
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -14,8 +13,7 @@ SDIST = "jieba-0.42.1"
 def main(cache):
     archive = os.path.join(cache, SDIST + ".tar.gz")
     if not os.path.exists(archive):
-        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
-        subprocess.run(download + ["--dest", cache, SDIST.replace("-", "==")], check=True)
+        peer.download(SDIST.replace("-", "=="), cache, "--no-binary", ":all:")
     with tempfile.TemporaryDirectory() as scratch:
         inside = SDIST + "/jieba/lac_small/model_baseline/"
         with tarfile.open(archive) as sdist:

