@@ -54,7 +54,7 @@ static int allow_all(void *user, const h5ckpt_object *o, h5ckpt_error **err)
     return 0;
 }
 
-static const h5ck_pickle_policy decays = {allow_decays, NULL}, all = {allow_all, NULL};
+static const h5ck_pickle_policy decays = {.check_object = allow_decays}, all = {.check_object = allow_all};
 
 static h5ck_arena arena;
 
@@ -480,7 +480,7 @@ static int out_of_memory(void *user, const h5ckpt_object *o, h5ckpt_error **err)
 
 static void passes_the_policys_code_on(void)
 {
-    static const h5ck_pickle_policy policy = {out_of_memory, NULL};
+    static const h5ck_pickle_policy policy = {.check_object = out_of_memory};
     h5ckpt_value v;
     h5ckpt_error *err = NULL;
     CU_ASSERT_EQUAL(h5ck_pickle_read(P("cm\nC\n)\x81."), &policy, &arena, &v, &err), H5CKPT_SYSTEM);
@@ -677,7 +677,7 @@ static void refuses_what_is_no_plain_data(void)
          58, "a shape that overflows"},
         {P("cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\1tC\1btR."), 60,
          "expected (ndarray, (0,), b'b')"},
-        {P("cnumpy.core.numeric\n_frombuffer\n)R."), 33, "found the global numpy.core.numeric _frombuffer"},
+        {P("cnumpy.core.numeric\n_frombuffer\n)R."), 33, "(bytes, dtype, shape"},
     };
     for (size_t i = 0; i < LEN(cases); i++)
         refused(cases[i].data, cases[i].len, cases[i].offset, cases[i].part);

@@ -110,7 +110,8 @@ static int read_tensor(reader *r, h5ck_file *f, h5ckpt_error **err)
 
 static int read_decay(reader *r, h5ck_file *f, const char *name, h5ckpt_error **err)
 {
-    const h5ck_pickle_policy policy = {h5ck_schema_check_object, (void *)(uintptr_t)r->state->schema};
+    const h5ck_pickle_policy policy = {.check_object = h5ck_schema_check_object,
+                                       .user = (void *)(uintptr_t)r->state->schema};
     h5ck_arena scratch = {NULL};
     unsigned char *bytes;
     h5ckpt_value value;

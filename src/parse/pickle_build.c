@@ -1,7 +1,7 @@
 /*
  * pickle_build.c - a value out of the graph: sharing is undone, so it is here that a small pickle could become a large
- * value. Everything made is counted (H5CK_PICKLE_NODES values, H5CK_PICKLE_BYTES of text and elements), a node that
- * contains itself is noticed by its OPEN flag, and the recursion ends at H5CK_VALUE_DEPTH.
+ * value. Everything made is counted (values, and bytes of text and elements), a node that contains itself is noticed by
+ * its OPEN flag, and the recursion ends at H5CK_VALUE_DEPTH.
  *
  * A str is UTF-8 without zero bytes. Python 2's `str` may be text or bytes: it is taken for text where it can be.
  */
@@ -17,9 +17,10 @@ static int make(h5ck_pickle_build *b, uint32_t index, int depth, h5ckpt_value *v
 
 int h5ck_pickle_charge(h5ck_pickle_build *b, const h5ck_pickle_node *n, size_t bytes)
 {
-    if (bytes > H5CK_PICKLE_BYTES - b->bytes)
-        return h5ck_fail_at(b->err, n->at, "expected at most %d bytes of text and elements in a pickle, found more",
-                            (int)H5CK_PICKLE_BYTES);
+    size_t most = b->g->limits.bytes;
+    if (bytes > most - b->bytes)
+        return h5ck_fail_at(b->err, n->at, "expected at most %zu bytes of text and elements in a pickle, found more",
+                            most);
     b->bytes += bytes;
     return 0;
 }
@@ -45,7 +46,7 @@ static int decode_into(h5ck_pickle_build *b, h5ck_pickle_node *n, const unsigned
         memcpy(out, data, len);
     out[decoded] = 0;
     n->u.data = out;
-    n->count = (uint32_t)decoded;
+    n->count = decoded;
     n->kind = (unsigned char)kind;
     n->flags |= H5CK_NODE_KEPT;
     return 0;
@@ -103,12 +104,16 @@ static int make_string(h5ck_pickle_build *b, h5ck_pickle_node *n, h5ckpt_value *
     return n->kind == H5CK_NODE_TEXT && !b->g->python2 ? tell_apart(b, n, value) : 0;
 }
 
+static int too_many(const h5ck_pickle_build *b, uint64_t at)
+{
+    return h5ck_fail_at(b->err, at, "expected at most %zu values in a pickle, found more", b->g->limits.values);
+}
+
 static int make_items(h5ck_pickle_build *b, const h5ck_pickle_node *n, int depth, h5ckpt_value *value)
 {
     /* Counted before they are made, so that no memory is taken for what is refused. */
-    if (n->count > H5CK_PICKLE_NODES - b->values)
-        return h5ck_fail_at(b->err, n->at, "expected at most %d values in a pickle, found more",
-                            (int)H5CK_PICKLE_NODES);
+    if (n->count > b->g->limits.values - b->values)
+        return too_many(b, n->at);
     h5ckpt_value *items = h5ck_arena_alloc(b->arena, n->count * sizeof *items);
     int rc = items ? 0 : h5ck_fail_nomem(b->err);
     for (uint32_t i = 0; rc == 0 && i < n->count; i++)
@@ -139,9 +144,8 @@ static int make_fields(h5ck_pickle_build *b, const h5ck_pickle_node *n, int dept
                        const h5ckpt_field **result, size_t *result_count)
 {
     size_t count = n->count / 2;
-    if (n->count > H5CK_PICKLE_NODES - b->values)
-        return h5ck_fail_at(b->err, n->at, "expected at most %d values in a pickle, found more",
-                            (int)H5CK_PICKLE_NODES);
+    if (n->count > b->g->limits.values - b->values)
+        return too_many(b, n->at);
     h5ckpt_field *fields = h5ck_arena_alloc(b->arena, count * sizeof *fields);
     if (!fields)
         return h5ck_fail_nomem(b->err);
@@ -181,24 +185,67 @@ static int ask(h5ck_pickle_build *b, const h5ck_pickle_node *class_, const h5ckp
     return rc;
 }
 
-static int make_instance(h5ck_pickle_build *b, const h5ck_pickle_node *n, int depth, h5ckpt_value *value)
+/* An object of this class, without fields. */
+static int new_object(h5ck_pickle_build *b, const h5ck_pickle_node *class_, h5ckpt_object **made)
 {
-    h5ck_pickle_node *class_ = h5ck_pickle_at(b->g, n->u.ref.a);
     const h5ck_pickle_node *module = h5ck_pickle_at(b->g, class_->u.ref.a);
     const h5ck_pickle_node *name = h5ck_pickle_at(b->g, class_->u.ref.b);
-    int rc = h5ck_pickle_charge(b, class_, (size_t)module->count + name->count);
+    int rc = h5ck_pickle_charge(b, class_, (size_t)module->count + (size_t)name->count);
     if (rc)
         return rc;
     h5ckpt_object *object = h5ck_arena_zalloc(b->arena, 1, sizeof *object);
-    if (!object)
+    if (object) {
+        object->module = h5ck_arena_strndup(b->arena, (const char *)module->u.data, module->count);
+        object->class_name = h5ck_arena_strndup(b->arena, (const char *)name->u.data, name->count);
+        object->fields = h5ck_arena_alloc(b->arena, 0);
+    }
+    *made = object;
+    return object && object->module && object->class_name && object->fields ? 0 : h5ck_fail_nomem(b->err);
+}
+
+/* What stands for a call, or for a persistent id: see pickle.h. */
+static int make_call(h5ck_pickle_build *b, const h5ck_pickle_node *n, int depth, h5ckpt_value *value)
+{
+    static const char *const names[H5CK_CALL_PARTS] = {NULL, "args", "state", "items", "list"};
+    h5ckpt_object *object;
+    h5ckpt_field *fields = h5ck_arena_zalloc(b->arena, H5CK_CALL_PARTS, sizeof *fields);
+    int rc = new_object(b, h5ck_pickle_at(b->g, n->u.items[H5CK_CALL_CLASS]), &object);
+    if (rc || !fields)
+        return rc ? rc : h5ck_fail_nomem(b->err);
+    for (size_t i = H5CK_CALL_ARGS; rc == 0 && i < H5CK_CALL_PARTS; i++) {
+        uint32_t part = n->u.items[i];
+        if (i != H5CK_CALL_ARGS && part-- == 0)
+            continue;
+        h5ckpt_field *field = &fields[object->count++];
+        field->key = h5ck_value_str(i == H5CK_CALL_ARGS && (n->flags & H5CK_NODE_NEW) ? "new" : names[i]);
+        rc = make(b, part, depth + 1, &field->value);
+    }
+    object->fields = fields;
+    *value = (h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = object};
+    return rc;
+}
+
+static int make_persistent_id(h5ck_pickle_build *b, const h5ck_pickle_node *n, int depth, h5ckpt_value *value)
+{
+    h5ckpt_object *object = h5ck_arena_zalloc(b->arena, 1, sizeof *object);
+    h5ckpt_field *id = h5ck_arena_zalloc(b->arena, 1, sizeof *id);
+    if (!object || !id)
         return h5ck_fail_nomem(b->err);
-    object->module = h5ck_arena_strndup(b->arena, (const char *)module->u.data, module->count);
-    object->class_name = h5ck_arena_strndup(b->arena, (const char *)name->u.data, name->count);
-    object->fields = h5ck_arena_alloc(b->arena, 0);
-    if (!object->module || !object->class_name || !object->fields)
-        return h5ck_fail_nomem(b->err);
+    id->key = h5ck_value_str("id");
+    *object = (h5ckpt_object){.module = "", .class_name = H5CK_PICKLE_PERSISTENT, .count = 1, .fields = id};
+    *value = (h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = object};
+    return make(b, n->u.ref.a, depth + 1, &id->value);
+}
+
+static int make_instance(h5ck_pickle_build *b, const h5ck_pickle_node *n, int depth, h5ckpt_value *value)
+{
+    h5ck_pickle_node *class_ = h5ck_pickle_at(b->g, n->u.ref.a);
+    h5ckpt_object *object;
+    int rc = new_object(b, class_, &object);
+    if (rc)
+        return rc;
     if (n->count) {
-        h5ck_pickle_node *state = h5ck_pickle_at(b->g, n->count - 1);
+        h5ck_pickle_node *state = h5ck_pickle_at(b->g, (uint32_t)(n->count - 1));
         if (state->flags & H5CK_NODE_OPEN)
             return h5ck_fail_at(b->err, state->at, "expected plain data, found a dict that contains itself");
         state->flags |= H5CK_NODE_OPEN;
@@ -227,6 +274,10 @@ static int make_container(h5ck_pickle_build *b, h5ck_pickle_node *n, int depth, 
         rc = make_fields(b, n, depth, false, &value->as.fields, &value->count);
     } else if (n->kind == H5CK_NODE_INSTANCE) {
         rc = make_instance(b, n, depth, value);
+    } else if (n->kind == H5CK_NODE_CALL) {
+        rc = make_call(b, n, depth, value);
+    } else if (n->kind == H5CK_NODE_PERSID) {
+        rc = make_persistent_id(b, n, depth, value);
     } else {
         rc = make_items(b, n, depth, value);
     }
@@ -242,9 +293,9 @@ static int make(h5ck_pickle_build *b, uint32_t index, int depth, h5ckpt_value *v
     if (depth > H5CK_VALUE_DEPTH)
         return h5ck_fail_at(b->err, b->at, "expected values nested at most %d deep, found deeper ones",
                             (int)H5CK_VALUE_DEPTH);
-    if (b->values++ == H5CK_PICKLE_NODES)
-        return h5ck_fail_at(b->err, b->at, "expected at most %d values in a pickle, found more",
-                            (int)H5CK_PICKLE_NODES);
+    if (b->values >= b->g->limits.values)
+        return too_many(b, b->at);
+    b->values++;
     switch ((h5ck_pickle_kind)n->kind) {
     case H5CK_NODE_NONE:
         *value = (h5ckpt_value){.type = H5CKPT_NONE};
@@ -275,6 +326,8 @@ static int make(h5ck_pickle_build *b, uint32_t index, int depth, h5ckpt_value *v
     case H5CK_NODE_LIST:
     case H5CK_NODE_DICT:
     case H5CK_NODE_INSTANCE:
+    case H5CK_NODE_CALL:
+    case H5CK_NODE_PERSID:
         return make_container(b, n, depth, value);
     case H5CK_NODE_SCALAR:
         return h5ck_pickle_make_scalar(b, n, value);
@@ -282,7 +335,15 @@ static int make(h5ck_pickle_build *b, uint32_t index, int depth, h5ckpt_value *v
         return h5ck_pickle_make_array(b, n, value);
     case H5CK_NODE_DTYPE:
         return h5ck_fail_at(b->err, n->at, "expected plain data, found a NumPy dtype");
+    case H5CK_NODE_BYTEARRAY:
+        return h5ck_fail_at(b->err, n->at, "expected plain data, found BYTEARRAY8: a bytearray");
     case H5CK_NODE_GLOBAL:
+        if (n->count == H5CK_CALL_DATA) {
+            h5ckpt_object *global;
+            int rc = new_object(b, n, &global);
+            *value = (h5ckpt_value){.type = H5CKPT_OBJECT, .as.object = global};
+            return rc;
+        }
         return h5ck_fail_at(b->err, n->at, "expected plain data, found the global %s",
                             h5ck_pickle_global_name(b->g, n, name, sizeof name));
     }

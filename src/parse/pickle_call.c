@@ -5,20 +5,24 @@
  *
  *     numpy.core.multiarray scalar (dtype, bytes)                a NumPy scalar
  *     numpy.core.multiarray _reconstruct (ndarray, (0,), b'b')   a NumPy array, whose BUILD state is all of it
+ *     numpy.core.numeric _frombuffer (bytes, dtype, shape, 'C')  a NumPy array in protocol 5
  *     numpy dtype ('f4', False, True)                            with a BUILD state that says the byte order
  *     _codecs encode (text, 'latin1')                            Python 3's bytes in protocols 0 to 2
  *     __builtin__ bytes ()                                       b'' there
  *     copy_reg _reconstructor (class, object, None)              an instance in protocols 0 and 1
  *
- * (numpy._core, builtins and copyreg are their later names.) Any other global can only be the class of an instance:
- * NEWOBJ (class, ()), with BUILD of its fields. Whether that class is allowed, the policy says when all fields are
- * known. All else is refused, by name.
+ * (numpy._core, builtins and copyreg are their later names.) Where the policy allows another global as data, what a
+ * call of it gives is a CALL: the global, the arguments, and what BUILD, SETITEMS and APPENDS put in. Any other global
+ * can only be the class of an instance: NEWOBJ (class, ()), with BUILD of its fields. Whether that class is allowed, the
+ * policy says when all fields are known. All else is refused, by name.
  */
 #include "parse/pickle_graph.h"
 #include "parse/pickle_text.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { MAX_NAME = 255 };
 
 static const struct understood {
     const char *module, *name;
@@ -28,6 +32,8 @@ static const struct understood {
     {"numpy._core.multiarray", "scalar", H5CK_CALL_SCALAR},
     {"numpy.core.multiarray", "_reconstruct", H5CK_CALL_RECONSTRUCT},
     {"numpy._core.multiarray", "_reconstruct", H5CK_CALL_RECONSTRUCT},
+    {"numpy.core.numeric", "_frombuffer", H5CK_CALL_FROMBUFFER},
+    {"numpy._core.numeric", "_frombuffer", H5CK_CALL_FROMBUFFER},
     {"numpy", "ndarray", H5CK_CALL_NDARRAY},
     {"numpy", "dtype", H5CK_CALL_DTYPE},
     {"_codecs", "encode", H5CK_CALL_ENCODE},
@@ -52,6 +58,21 @@ static bool text_is(const h5ck_pickle_node *n, const char *text)
     return n->count == strlen(text) && memcmp(n->u.data, text, n->count) == 0;
 }
 
+/* Whether the policy allows a global as data. */
+static int ask_for_data(h5ck_pickle_graph *g, h5ck_pickle_node *global)
+{
+    char module[MAX_NAME + 1], name[MAX_NAME + 1];
+    const h5ck_pickle_node *m = h5ck_pickle_at(g, global->u.ref.a), *n = h5ck_pickle_at(g, global->u.ref.b);
+    if (!g->policy || !g->policy->allows || m->count > MAX_NAME || n->count > MAX_NAME)
+        return 0;
+    memcpy(module, m->u.data, m->count);
+    memcpy(name, n->u.data, n->count);
+    module[m->count] = name[n->count] = 0;
+    if (g->policy->allows(g->policy->user, module, name))
+        global->count = H5CK_CALL_DATA;
+    return 0;
+}
+
 int h5ck_pickle_global(h5ck_pickle_graph *g, uint64_t at, uint32_t module, uint32_t name, uint32_t *index)
 {
     const h5ck_pickle_node *m = h5ck_pickle_at(g, module), *n = h5ck_pickle_at(g, name);
@@ -69,8 +90,8 @@ int h5ck_pickle_global(h5ck_pickle_graph *g, uint64_t at, uint32_t module, uint3
     global->u.ref.b = name;
     for (size_t i = 0; i < sizeof understood / sizeof *understood; i++)
         if (text_is(m, understood[i].module) && text_is(n, understood[i].name))
-            global->count = (uint32_t)understood[i].callable;
-    return 0;
+            global->count = understood[i].callable;
+    return global->count == H5CK_CALL_NONE ? ask_for_data(g, global) : 0;
 }
 
 const char *h5ck_pickle_global_name(const h5ck_pickle_graph *g, const h5ck_pickle_node *global, char *out, size_t room)
@@ -119,12 +140,33 @@ static int encode(h5ck_pickle_graph *g, uint64_t at, const h5ck_pickle_node *arg
     return 0;
 }
 
+/* A call of a global that the policy allows as data. */
+static int call_data(h5ck_pickle_graph *g, uint32_t global, uint32_t args, h5ck_pickle_node *n)
+{
+    if (!(n->u.items = h5ck_arena_zalloc(&g->arena, H5CK_CALL_PARTS, sizeof *n->u.items)))
+        return h5ck_fail_nomem(g->err);
+    n->kind = H5CK_NODE_CALL;
+    n->count = H5CK_CALL_PARTS;
+    n->u.items[H5CK_CALL_CLASS] = global;
+    n->u.items[H5CK_CALL_ARGS] = args;
+    return 0;
+}
+
+static bool is_data(const h5ck_pickle_node *n)
+{
+    return n->kind == H5CK_NODE_GLOBAL && n->count == H5CK_CALL_DATA;
+}
+
 static int reconstructor(h5ck_pickle_graph *g, uint64_t at, const h5ck_pickle_node *args, h5ck_pickle_node *n)
 {
     if (args->count != 3 || item(g, args, 1)->kind != H5CK_NODE_GLOBAL || item(g, args, 1)->count != H5CK_CALL_OBJECT ||
         item(g, args, 2)->kind != H5CK_NODE_NONE)
         return h5ck_fail_at(g->err, at,
                             "expected (class, object, None) for copy_reg _reconstructor, found other arguments");
+    if (is_data(item(g, args, 0))) {
+        n->flags |= H5CK_NODE_NEW;
+        return call_data(g, args->u.items[0], H5CK_NODE_AT_EMPTY_TUPLE, n);
+    }
     n->kind = H5CK_NODE_INSTANCE;
     n->u.ref.a = args->u.items[0];
     return check_class(g, at, item(g, args, 0));
@@ -146,6 +188,13 @@ int h5ck_pickle_reduce(h5ck_pickle_graph *g, uint64_t at, uint32_t callable, uin
     case H5CK_CALL_RECONSTRUCT:
         n->kind = H5CK_NODE_ARRAY;
         return h5ck_pickle_reconstruct_args(g, at, a);
+    case H5CK_CALL_FROMBUFFER:
+        n->kind = H5CK_NODE_ARRAY;
+        n->flags |= H5CK_NODE_BUFFER;
+        n->count = (uint64_t)args + 1;
+        return h5ck_pickle_frombuffer_args(g, at, a);
+    case H5CK_CALL_DATA:
+        return call_data(g, callable, args, n);
     case H5CK_CALL_DTYPE:
         n->kind = H5CK_NODE_DTYPE;
         return h5ck_pickle_dtype_args(g, at, a, n);
@@ -154,7 +203,9 @@ int h5ck_pickle_reduce(h5ck_pickle_graph *g, uint64_t at, uint32_t callable, uin
     case H5CK_CALL_BYTES:
         n->kind = H5CK_NODE_BYTES;
         n->u.data = (const unsigned char *)"";
-        return a->count == 0 ? 0 : h5ck_fail_at(g->err, at, "expected no arguments for bytes, found %u", a->count);
+        return a->count == 0 ? 0
+                             : h5ck_fail_at(g->err, at, "expected no arguments for bytes, found %llu",
+                                            (unsigned long long)a->count);
     case H5CK_CALL_RECONSTRUCTOR:
         return reconstructor(g, at, a, n);
     case H5CK_CALL_NONE:
@@ -168,6 +219,13 @@ int h5ck_pickle_reduce(h5ck_pickle_graph *g, uint64_t at, uint32_t callable, uin
 int h5ck_pickle_newobj(h5ck_pickle_graph *g, uint64_t at, uint32_t class_, uint32_t args, uint32_t *index)
 {
     const h5ck_pickle_node *a = h5ck_pickle_at(g, args);
+    if (is_data(h5ck_pickle_at(g, class_)) && a->kind == H5CK_NODE_TUPLE) {
+        int rc = h5ck_pickle_add(g, H5CK_NODE_NONE, at, index);
+        if (rc)
+            return rc;
+        h5ck_pickle_at(g, *index)->flags |= H5CK_NODE_NEW;
+        return call_data(g, class_, args, h5ck_pickle_at(g, *index));
+    }
     int rc = check_class(g, at, h5ck_pickle_at(g, class_));
     if (rc)
         return rc;
@@ -182,9 +240,16 @@ int h5ck_pickle_newobj(h5ck_pickle_graph *g, uint64_t at, uint32_t class_, uint3
 int h5ck_pickle_set_state(h5ck_pickle_graph *g, uint64_t at, uint32_t target, uint32_t state)
 {
     h5ck_pickle_node *n = h5ck_pickle_at(g, target), *s = h5ck_pickle_at(g, state);
+    if (n->kind == H5CK_NODE_CALL) {
+        if (n->u.items[H5CK_CALL_STATE])
+            return h5ck_fail_at(g->err, at, "expected one BUILD for each object, found a second");
+        s->flags |= H5CK_NODE_FROZEN;
+        n->u.items[H5CK_CALL_STATE] = state + 1;
+        return 0;
+    }
     if (n->kind != H5CK_NODE_INSTANCE && n->kind != H5CK_NODE_ARRAY && n->kind != H5CK_NODE_DTYPE)
         return refuse(g, at, "an object for BUILD", n);
-    if (n->count)
+    if (n->count || n->flags & H5CK_NODE_BUFFER)
         return h5ck_fail_at(g->err, at, "expected one BUILD for each object, found a second");
     h5ck_pickle_kind kind = n->kind == H5CK_NODE_INSTANCE ? H5CK_NODE_DICT : H5CK_NODE_TUPLE;
     if (s->kind != kind)
@@ -194,6 +259,23 @@ int h5ck_pickle_set_state(h5ck_pickle_graph *g, uint64_t at, uint32_t target, ui
     s->flags |= H5CK_NODE_FROZEN; /* its items are what they are now */
     if (n->kind == H5CK_NODE_DTYPE)
         return h5ck_pickle_dtype_state(g, at, s, n);
-    n->count = state + 1;
+    n->count = (uint64_t)state + 1;
+    return 0;
+}
+
+int h5ck_pickle_fillable(h5ck_pickle_graph *g, uint64_t at, h5ck_pickle_kind kind, uint32_t target, uint32_t *index)
+{
+    h5ck_pickle_node *n = h5ck_pickle_at(g, target);
+    *index = target;
+    if (n->kind != H5CK_NODE_CALL)
+        return 0;
+    uint32_t *part = &n->u.items[kind == H5CK_NODE_DICT ? H5CK_CALL_ITEMS : H5CK_CALL_LIST];
+    int rc = *part ? 0 : h5ck_pickle_add(g, kind, at, index);
+    if (rc)
+        return rc;
+    if (*part)
+        *index = *part - 1;
+    else
+        *part = *index + 1;
     return 0;
 }

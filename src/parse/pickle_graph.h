@@ -5,7 +5,8 @@
  * pickle_read.c runs the opcodes, pickle_call.c is asked at those that would call something, pickle_build.c makes an
  * h5ckpt_value of the graph, pickle_numpy.c the arrays in it.
  *
- * The bounds below keep the memory for a pickle under 64 MB whatever it says: 24 bytes a node, 4 an item.
+ * The limits keep the memory for a pickle under 64 MB whatever it says (32 bytes a node, 4 an item), or, where they grow
+ * with it, under some fifteen times its size.
  */
 #ifndef H5CK_PARSE_PICKLE_GRAPH_H
 #define H5CK_PARSE_PICKLE_GRAPH_H
@@ -18,9 +19,16 @@
 #include <stdbool.h>
 
 enum {
-    H5CK_PICKLE_OBJECTS = 2 * H5CK_PICKLE_NODES, /* nodes, stack entries, memo indices, and items put into containers */
-    H5CK_PICKLE_CHUNK = 1024                     /* nodes allocated at a time */
+    H5CK_PICKLE_CHUNK = 1024 /* nodes allocated at a time */
 };
+
+/* What one pickle may take; the more, the larger it is (h5ck_pickle_policy's `large`). */
+typedef struct h5ck_pickle_limits {
+    size_t values, bytes; /* H5CK_PICKLE_NODES, H5CK_PICKLE_BYTES */
+    size_t objects;       /* nodes, stack entries, memo indices, and items put into containers: twice the values */
+} h5ck_pickle_limits;
+
+h5ck_pickle_limits h5ck_pickle_limits_of(bool large, uint64_t len);
 
 typedef enum h5ck_pickle_kind {
     H5CK_NODE_NONE,
@@ -39,10 +47,23 @@ typedef enum h5ck_pickle_kind {
     H5CK_NODE_DICT,     /* items: key, value, key, value */
     H5CK_NODE_GLOBAL,   /* a: module, b: name, both TEXT; count: an h5ck_pickle_callable */
     H5CK_NODE_INSTANCE, /* a: its class; count: the dict of its fields + 1, or 0 */
-    H5CK_NODE_DTYPE,    /* a: h5ckpt_dtype; count: 1 once its state is known */
-    H5CK_NODE_SCALAR,   /* a: dtype, b: bytes */
-    H5CK_NODE_ARRAY     /* count: the tuple of its state + 1, or 0 */
+    H5CK_NODE_CALL,     /* items: what a global gave that may be called, see h5ck_pickle_call_part */
+    H5CK_NODE_PERSID,   /* a: its id */
+    H5CK_NODE_BYTEARRAY,
+    H5CK_NODE_DTYPE,  /* a: h5ckpt_dtype; count: 1 once its state is known */
+    H5CK_NODE_SCALAR, /* a: dtype, b: bytes */
+    H5CK_NODE_ARRAY   /* count: the tuple of its state + 1, or 0 */
 } h5ck_pickle_kind;
+
+/* The items of a CALL; all but the first two are a node + 1, or 0. */
+enum {
+    H5CK_CALL_CLASS, /* the global */
+    H5CK_CALL_ARGS,  /* a tuple */
+    H5CK_CALL_STATE, /* of BUILD */
+    H5CK_CALL_ITEMS, /* the dict of SETITEMS */
+    H5CK_CALL_LIST,  /* the list of APPENDS */
+    H5CK_CALL_PARTS
+};
 
 enum {
     H5CK_NODE_LONG = 1,     /* INT, BIGINT: written as a Python 2 `long` would be */
@@ -50,7 +71,9 @@ enum {
     H5CK_NODE_OPEN = 4,     /* a value is being made of it: meeting it again is a cycle */
     H5CK_NODE_FROZEN = 8,   /* DICT: already used up by BUILD; later changes would get lost */
     H5CK_NODE_ALLOWED = 16, /* GLOBAL: the policy allowed an instance of it */
-    H5CK_NODE_SWAP = 32     /* DTYPE: big-endian */
+    H5CK_NODE_SWAP = 32,    /* DTYPE: big-endian */
+    H5CK_NODE_NEW = 64,     /* CALL: by NEWOBJ */
+    H5CK_NODE_BUFFER = 128  /* ARRAY: of _frombuffer, whose arguments are its state */
 };
 
 typedef struct h5ck_pickle_node {
@@ -64,15 +87,17 @@ typedef struct h5ck_pickle_node {
         } ref;
     } u;
     uint64_t at; /* offset of its opcode */
-    uint32_t count;
+    uint64_t count;
     unsigned char kind, flags;
 } h5ck_pickle_node;
 
 /* The globals that are understood. What they do is known here; they are never looked up. */
 typedef enum h5ck_pickle_callable {
     H5CK_CALL_NONE,
+    H5CK_CALL_DATA, /* not understood; the policy allows it as data */
     H5CK_CALL_SCALAR,
     H5CK_CALL_RECONSTRUCT,
+    H5CK_CALL_FROMBUFFER,
     H5CK_CALL_NDARRAY,
     H5CK_CALL_DTYPE,
     H5CK_CALL_ENCODE,
@@ -82,8 +107,11 @@ typedef enum h5ck_pickle_callable {
 } h5ck_pickle_callable;
 
 typedef struct h5ck_pickle_graph {
-    h5ck_arena arena; /* nodes, items, decoded numbers */
-    h5ck_pickle_node *chunks[H5CK_PICKLE_OBJECTS / H5CK_PICKLE_CHUNK];
+    h5ck_arena arena;          /* nodes, items, decoded numbers */
+    h5ck_pickle_node **chunks; /* malloc'd */
+    size_t chunk_room;
+    h5ck_pickle_limits limits;
+    const h5ck_pickle_policy *policy; /* may be NULL */
     uint32_t count;
     uint32_t items; /* put into containers, all together */
     bool python2;   /* written by Python 2 */
@@ -114,6 +142,8 @@ bool h5ck_pickle_understands(const char *module, const char *name);
 int h5ck_pickle_reduce(h5ck_pickle_graph *g, uint64_t at, uint32_t callable, uint32_t args, uint32_t *index);
 int h5ck_pickle_newobj(h5ck_pickle_graph *g, uint64_t at, uint32_t class_, uint32_t args, uint32_t *index);
 int h5ck_pickle_set_state(h5ck_pickle_graph *g, uint64_t at, uint32_t target, uint32_t state);
+/* The dict or list that SETITEMS or APPENDS fills: the node itself, or a CALL's. */
+int h5ck_pickle_fillable(h5ck_pickle_graph *g, uint64_t at, h5ck_pickle_kind kind, uint32_t target, uint32_t *index);
 /* "module name" for messages, in `out`. */
 const char *h5ck_pickle_global_name(const h5ck_pickle_graph *g, const h5ck_pickle_node *global, char *out, size_t room);
 
@@ -138,7 +168,7 @@ static inline uint64_t h5ck_pickle_offset(const h5ck_pickle_build *b, const h5ck
     return n->at ? n->at : b->at;
 }
 
-/* Counts bytes against H5CK_PICKLE_BYTES. */
+/* Counts bytes against the limit. */
 int h5ck_pickle_charge(h5ck_pickle_build *b, const h5ck_pickle_node *n, size_t bytes);
 /* Decodes a string-like node in place, so that its kind is TEXT, STR2 or BYTES and its data is KEPT. */
 int h5ck_pickle_keep(h5ck_pickle_build *b, h5ck_pickle_node *n);
@@ -150,8 +180,9 @@ int h5ck_pickle_make_array(h5ck_pickle_build *b, const h5ck_pickle_node *n, h5ck
 /* DTYPE: numpy.dtype's arguments, and its state. `n` is the DTYPE node. */
 int h5ck_pickle_dtype_args(h5ck_pickle_graph *g, uint64_t at, const h5ck_pickle_node *args, h5ck_pickle_node *n);
 int h5ck_pickle_dtype_state(h5ck_pickle_graph *g, uint64_t at, const h5ck_pickle_node *state, h5ck_pickle_node *n);
-/* Whether the arguments are those that NumPy gives _reconstruct; and those of scalar. */
+/* Whether the arguments are those that NumPy gives _reconstruct, _frombuffer; and those of scalar. */
 int h5ck_pickle_reconstruct_args(h5ck_pickle_graph *g, uint64_t at, const h5ck_pickle_node *args);
+int h5ck_pickle_frombuffer_args(h5ck_pickle_graph *g, uint64_t at, const h5ck_pickle_node *args);
 int h5ck_pickle_scalar_args(h5ck_pickle_graph *g, uint64_t at, const h5ck_pickle_node *args, h5ck_pickle_node *n);
 
 /* ---- pickle_keys.c ---- */

@@ -27,8 +27,8 @@ static const h5ck_pickle_op table[256] = {
     ['L'] = {"LONG", LINE, NULL},
     ['M'] = {"BININT2", H5CK_PICKLE_U2, NULL},
     ['N'] = {"NONE", BARE, NULL},
-    ['P'] = {"PERSID", LINE, "a persistent id"},
-    ['Q'] = {"BINPERSID", BARE, "a persistent id"},
+    ['P'] = {"PERSID", LINE, NULL},
+    ['Q'] = {"BINPERSID", BARE, NULL},
     ['R'] = {"REDUCE", BARE, NULL},
     ['S'] = {"STRING", LINE, NULL},
     ['T'] = {"BINSTRING", H5CK_PICKLE_DATA4S, NULL},
@@ -83,7 +83,7 @@ static const h5ck_pickle_op table[256] = {
     [0x94] = {"MEMOIZE", BARE, NULL},
     [0x95] = {"FRAME", H5CK_PICKLE_U8, NULL},
     /* protocol 5 */
-    [0x96] = {"BYTEARRAY8", H5CK_PICKLE_DATA8, "a bytearray"},
+    [0x96] = {"BYTEARRAY8", H5CK_PICKLE_DATA8, NULL},
     [0x97] = {"NEXT_BUFFER", BARE, "a buffer outside of the pickle"},
     [0x98] = {"READONLY_BUFFER", BARE, "a buffer outside of the pickle"},
 };

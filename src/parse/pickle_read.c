@@ -3,7 +3,7 @@
  *
  * The machine only builds a graph (pickle_graph.h). Opcodes that in Python would call something ask pickle_call.c,
  * which knows the few constructors that mean plain data and refuses all others by name. Every length and index of the
- * pickle is checked before it is used, and everything that grows is bounded by H5CK_PICKLE_OBJECTS. The memo is an
+ * pickle is checked before it is used, and everything that grows is bounded by the limit of objects. The memo is an
  * array: writers number their objects from 0 or 1, so an index beyond the number of objects a pickle may have is none
  * of theirs.
  *
@@ -40,30 +40,60 @@ typedef int op_fn(machine *m, const h5ck_pickle_item *it);
 
 /* ---- Growing things ---- */
 
-static int too_many(h5ckpt_error **err, uint64_t at)
+static int too_many(const h5ck_pickle_graph *g, uint64_t at)
 {
-    return h5ck_fail_at(err, at, "expected at most %d objects in a pickle, found more", (int)H5CK_PICKLE_OBJECTS);
+    return h5ck_fail_at(g->err, at, "expected at most %zu objects in a pickle, found more", g->limits.objects);
+}
+
+/* Of a whole state: an object for each 4 bytes of it, a value for each 8, and room for all its text. Real ones need a
+ * value for every 20 to 50 bytes that are not elements. */
+h5ck_pickle_limits h5ck_pickle_limits_of(bool large, uint64_t len)
+{
+    h5ck_pickle_limits limits = {.values = H5CK_PICKLE_NODES, .bytes = H5CK_PICKLE_BYTES};
+    if (large) {
+        uint64_t most = UINT32_MAX / 4; /* node numbers, and a number + 1, are of 32 bits */
+        limits.values += (size_t)(len / 8 < most ? len / 8 : most);
+        limits.bytes += len < SIZE_MAX / 2 ? (size_t)len : SIZE_MAX / 2;
+    }
+    limits.objects = 2 * limits.values;
+    return limits;
+}
+
+/* Room for another chunk of nodes. */
+static int add_chunk(h5ck_pickle_graph *g)
+{
+    size_t chunk = g->count / H5CK_PICKLE_CHUNK;
+    if (chunk == g->chunk_room) {
+        size_t more = g->chunk_room ? 2 * g->chunk_room : 16;
+        h5ck_pickle_node **grown = realloc(g->chunks, more * sizeof *grown);
+        if (!grown)
+            return h5ck_fail_nomem(g->err);
+        g->chunks = grown;
+        g->chunk_room = more;
+    }
+    g->chunks[chunk] = h5ck_arena_alloc(&g->arena, H5CK_PICKLE_CHUNK * sizeof **g->chunks);
+    return g->chunks[chunk] ? 0 : h5ck_fail_nomem(g->err);
 }
 
 int h5ck_pickle_add(h5ck_pickle_graph *g, h5ck_pickle_kind kind, uint64_t at, uint32_t *index)
 {
-    if (g->count == H5CK_PICKLE_OBJECTS)
-        return too_many(g->err, at);
-    h5ck_pickle_node **chunk = &g->chunks[g->count / H5CK_PICKLE_CHUNK];
-    if (!*chunk && !(*chunk = h5ck_arena_alloc(&g->arena, H5CK_PICKLE_CHUNK * sizeof **chunk)))
-        return h5ck_fail_nomem(g->err);
+    if (g->count >= g->limits.objects)
+        return too_many(g, at);
+    int rc = g->count % H5CK_PICKLE_CHUNK == 0 ? add_chunk(g) : 0;
+    if (rc)
+        return rc;
     *index = g->count++;
     *h5ck_pickle_at(g, *index) = (h5ck_pickle_node){.at = at, .kind = (unsigned char)kind};
     return 0;
 }
 
-/* Makes room for element `index` of an array of at most H5CK_PICKLE_OBJECTS; new elements are 0. */
+/* Makes room for element `index` of an array of at most as many elements as objects; new elements are 0. */
 static int make_room(machine *m, uint64_t at, uint32_t **array, size_t *room, size_t index)
 {
     if (index < *room)
         return 0;
-    if (index >= H5CK_PICKLE_OBJECTS)
-        return too_many(m->err, at);
+    if (index >= m->g->limits.objects)
+        return too_many(m->g, at);
     size_t more = *room ? *room : 64;
     while (more <= index)
         more *= 2;
@@ -80,8 +110,8 @@ static int make_room(machine *m, uint64_t at, uint32_t **array, size_t *room, si
 static int add_items(machine *m, uint64_t at, h5ck_pickle_node *n, const uint32_t *items, size_t count)
 {
     h5ck_pickle_graph *g = m->g;
-    if (count > H5CK_PICKLE_OBJECTS - g->items)
-        return too_many(m->err, at);
+    if (count > g->limits.objects - g->items)
+        return too_many(g, at);
     g->items += (uint32_t)count;
     size_t need = n->count + count, room = 1, old_room = 1;
     while (room < need)
@@ -98,7 +128,7 @@ static int add_items(machine *m, uint64_t at, h5ck_pickle_node *n, const uint32_
     }
     if (count)
         memcpy(n->u.items + n->count, items, count * sizeof *items);
-    n->count = (uint32_t)need;
+    n->count = need;
     return 0;
 }
 
@@ -226,7 +256,7 @@ static int push_int(machine *m, const h5ck_pickle_item *it, const unsigned char 
     if (!n)
         return rc;
     n->flags = (unsigned char)flags;
-    n->count = (uint32_t)len;
+    n->count = len;
     if (len > 8)
         n->u.data = bytes;
     else
@@ -286,13 +316,11 @@ static int op_float(machine *m, const h5ck_pickle_item *it)
 
 static int push_data(machine *m, const h5ck_pickle_item *it, h5ck_pickle_kind kind)
 {
-    if (it->len > UINT32_MAX)
-        return h5ck_fail_at(m->err, it->at, "expected a string below 4 GiB, found %zu bytes", it->len);
     int rc;
     h5ck_pickle_node *n = push_new(m, it, kind, &rc);
     if (n) {
         n->u.data = it->data;
-        n->count = (uint32_t)it->len;
+        n->count = it->len;
     }
     return rc;
 }
@@ -332,6 +360,11 @@ static int op_str2_quote(machine *m, const h5ck_pickle_item *it)
 static int op_bytes(machine *m, const h5ck_pickle_item *it)
 {
     return push_data(m, it, H5CK_NODE_BYTES);
+}
+
+static int op_bytearray(machine *m, const h5ck_pickle_item *it)
+{
+    return push_data(m, it, H5CK_NODE_BYTEARRAY);
 }
 
 /* ---- Tuples, lists, dicts ---- */
@@ -389,7 +422,11 @@ static int op_empty(machine *m, const h5ck_pickle_item *it)
 /* Puts `count` items into the container below them. */
 static int extend(machine *m, const h5ck_pickle_item *it, h5ck_pickle_kind kind, const uint32_t *items, size_t count)
 {
-    h5ck_pickle_node *n = top(m);
+    uint32_t index;
+    int rc = h5ck_pickle_fillable(m->g, it->at, kind, m->stack[m->depth - 1], &index);
+    if (rc)
+        return rc;
+    h5ck_pickle_node *n = h5ck_pickle_at(m->g, index);
     if (n->kind != kind)
         return h5ck_fail_at(m->err, it->at, "expected a %s for %s, found %s", kind == H5CK_NODE_LIST ? "list" : "dict",
                             it->op->name, h5ck_pickle_kind_name(n));
@@ -467,8 +504,8 @@ static int op_put(machine *m, const h5ck_pickle_item *it)
         rc = need(m, it, 1);
     if (rc)
         return rc;
-    if (index >= H5CK_PICKLE_OBJECTS)
-        return h5ck_fail_at(m->err, it->at, "expected a memo index below %d, found %llu", (int)H5CK_PICKLE_OBJECTS,
+    if (index >= m->g->limits.objects)
+        return h5ck_fail_at(m->err, it->at, "expected a memo index below %zu, found %llu", m->g->limits.objects,
                             (unsigned long long)index);
     rc = make_room(m, it->at, &m->memo, &m->memo_room, (size_t)index);
     if (rc)
@@ -582,6 +619,26 @@ static int op_build(machine *m, const h5ck_pickle_item *it)
     return h5ck_pickle_set_state(m->g, it->at, m->stack[m->depth - 1], m->stack[m->depth]);
 }
 
+/* PERSID, BINPERSID: a name for something outside of the pickle. The caller's policy says whether there may be any. */
+static int op_persid(machine *m, const h5ck_pickle_item *it)
+{
+    int rc;
+    if (!m->g->policy || !m->g->policy->persistent)
+        return h5ck_fail_at(m->err, it->at, "expected plain data, found %s: a persistent id", it->op->name);
+    if (it->code == 'P') {
+        rc = op_text(m, it);
+    } else {
+        rc = need(m, it, 1);
+    }
+    if (rc)
+        return rc;
+    uint32_t id = m->stack[--m->depth];
+    h5ck_pickle_node *n = push_new(m, it, H5CK_NODE_PERSID, &rc);
+    if (n)
+        n->u.ref.a = id;
+    return rc;
+}
+
 /* By opcode. Those without one are refused by the table in pickle_ops.c. */
 static op_fn *const handlers[256] = {
     ['('] = op_mark,         ['.'] = op_stop,         ['0'] = op_pop,           ['1'] = op_pop_mark,
@@ -597,7 +654,8 @@ static op_fn *const handlers[256] = {
     ['g'] = op_get,          ['h'] = op_get,          ['j'] = op_get,           ['p'] = op_put,
     ['q'] = op_put,          ['r'] = op_put,          [0x94] = op_put,          [0x80] = op_proto,
     [0x95] = op_frame,       ['c'] = op_global,       [0x93] = op_stack_global, ['R'] = op_reduce,
-    [0x81] = op_newobj,      [0x92] = op_newobj_ex,   ['b'] = op_build,
+    [0x81] = op_newobj,      [0x92] = op_newobj_ex,   ['b'] = op_build,         ['P'] = op_persid,
+    ['Q'] = op_persid,       [0x96] = op_bytearray,
 };
 
 /* The nodes that every graph begins with: constants are one node each, however often they come. */
@@ -666,7 +724,12 @@ const char *h5ck_pickle_kind_name(const h5ck_pickle_node *n)
     case H5CK_NODE_GLOBAL:
         return "a global";
     case H5CK_NODE_INSTANCE:
+    case H5CK_NODE_CALL:
         return "an object";
+    case H5CK_NODE_PERSID:
+        return "a persistent id";
+    case H5CK_NODE_BYTEARRAY:
+        return "a bytearray";
     case H5CK_NODE_DTYPE:
         return "a NumPy dtype";
     case H5CK_NODE_SCALAR:
@@ -681,12 +744,13 @@ int h5ck_pickle_read(const unsigned char *data, size_t len, const h5ck_pickle_po
                      h5ckpt_value *value, h5ckpt_error **err)
 {
     uint32_t root = 0;
-    h5ck_pickle_graph g = {.err = err};
+    h5ck_pickle_graph g = {.err = err, .policy = policy, .limits = h5ck_pickle_limits_of(policy && policy->large, len)};
     int rc = run(&g, data, len, &root);
     if (rc == 0) {
         h5ck_pickle_build b = {.g = &g, .policy = policy, .arena = arena, .err = err};
         rc = h5ck_pickle_make(&b, root, value);
     }
+    free(g.chunks);
     h5ck_arena_free(&g.arena);
     return rc;
 }

@@ -17,12 +17,17 @@
  * A value with anything of Python 2 in it is written for Python 2: its `str` and `long` as such, NumPy's own strings as
  * `str`, and an int beyond 32 bits as text INT, because LONG1 would make it a `long`.
  *
+ * A whole state may go in protocol 4 (h5ck_pickle_style): MEMOIZE, STACK_GLOBAL, short text, bytes as they are, without
+ * frames, which readers do not ask for. There an array may be left a gap that the mover fills. So that its elements can
+ * be used where they are, they begin at a multiple of 64 bytes: before them goes a bytes object of zeros, and a POP.
+ *
  * Sources: the documentation of the opcodes in pickletools, and what CPython 3.7 and 3.11 and NumPy 1.21 write.
  */
 #include "base/le.h"
 #include "base/text.h"
 #include "model/dict.h"
 #include "model/dtype.h"
+#include "model/tensor.h"
 #include "model/value.h"
 #include "parse/pickle.h"
 #include "parse/pickle_graph.h"
@@ -43,8 +48,10 @@ typedef struct writer {
     uint32_t bytes[257];      /* memo number + 1 of b'\0' to b'\xff', and of b'' */
     uint32_t dtypes[DTYPES];  /* by h5ckpt_dtype */
     uint32_t numpy_bools[2];
-    size_t values, content; /* so far, against the reader's limits: what is written can be read */
-    bool python2;
+    size_t values, content;         /* so far, against the reader's limits: what is written can be read */
+    const h5ck_pickle_style *style; /* NULL: a decay */
+    uint64_t start, gaps;           /* where in `out` the pickle begins; bytes left out of it so far */
+    bool python2, protocol4;
 } writer;
 
 static int put_value(writer *w, const h5ckpt_value *v, int depth);
@@ -56,7 +63,7 @@ static void op(writer *w, unsigned code)
     h5ck_buf_u8(w->out, code);
 }
 
-/* BINGET, BINPUT and their long forms */
+/* BINGET, BINPUT and their long forms; in protocol 4 objects are numbered without being told. */
 static void memo_op(writer *w, unsigned short_code, unsigned long_code, uint32_t index)
 {
     op(w, index < 256 ? short_code : long_code);
@@ -66,7 +73,10 @@ static void memo_op(writer *w, unsigned short_code, unsigned long_code, uint32_t
 /* Gives the object just written its number; returns it + 1. */
 static uint32_t memoize(writer *w)
 {
-    memo_op(w, 'q', 'r', w->memoized);
+    if (w->protocol4)
+        op(w, 0x94);
+    else
+        memo_op(w, 'q', 'r', w->memoized);
     return ++w->memoized;
 }
 
@@ -131,10 +141,11 @@ static void put_float(writer *w, double f)
 /* A new text object. */
 static int put_new_text(writer *w, const char *s, size_t len)
 {
+    bool brief = w->protocol4 && len < 256;
     if (len > UINT32_MAX)
         return h5ck_fail(w->err, H5CKPT_INVALID, "expected a str below 4 GiB for a pickle, found %zu bytes", len);
-    op(w, 'X');
-    h5ck_buf_le(w->out, len, 4);
+    op(w, brief ? 0x8c : 'X');
+    h5ck_buf_le(w->out, len, brief ? 1 : 4);
     h5ck_buf_add(w->out, s, len);
     return 0;
 }
@@ -193,6 +204,15 @@ static int put_global(writer *w, const char *module, const char *name)
     memcpy(key + a + 1, name, b + 1);
     if (recall(w, find(&w->globals, key)))
         return 0;
+    if (w->protocol4) {
+        int rc = put_text(w, module, a);
+        if (rc == 0)
+            rc = put_text(w, name, b);
+        if (rc)
+            return rc;
+        op(w, 0x93);
+        return remember(w, &w->globals, key);
+    }
     op(w, 'c');
     h5ck_buf_str(w->out, key);
     op(w, '\n');
@@ -232,11 +252,26 @@ static int put_latin1(writer *w, const unsigned char *bytes, size_t len)
     return 0;
 }
 
+/* The opcode of a bytes object in protocol 4, and its length. */
+static void put_bytes_head(writer *w, uint64_t len)
+{
+    op(w, len < 256 ? 'C' : len <= UINT32_MAX ? 'B' : 0x8e);
+    h5ck_buf_le(w->out, len, len < 256 ? 1 : len <= UINT32_MAX ? 4 : 8);
+}
+
 static int put_bytes(writer *w, const unsigned char *bytes, size_t len)
 {
     uint32_t *known = len == 0 ? &w->bytes[256] : len == 1 ? &w->bytes[bytes[0]] : NULL, number;
     if (known && recall(w, *known))
         return 0;
+    if (w->protocol4) {
+        put_bytes_head(w, len);
+        h5ck_buf_add(w->out, bytes, len);
+        number = memoize(w);
+        if (known)
+            *known = number;
+        return 0;
+    }
     int rc = len == 0 ? put_global(w, "__builtin__", "bytes") : put_global(w, "_codecs", "encode");
     if (rc == 0 && len)
         rc = put_latin1(w, bytes, len);
@@ -377,32 +412,79 @@ static void end_tuple(writer *w, size_t count)
         memoize(w);
 }
 
-static int put_array(writer *w, const h5ckpt_array *a)
+/* An array up to its elements: all of it but the last item of its state. */
+static int begin_array(writer *w, h5ckpt_dtype dtype, size_t rank, const uint64_t *shape)
 {
     int rc = put_empty_array(w);
     if (rc)
         return rc;
     op(w, '(');
     put_int(w, 1, false);
-    if (a->rank > 3)
+    if (rank > 3)
         op(w, '(');
-    for (size_t i = 0; i < a->rank; i++) {
-        if (a->shape[i] > INT64_MAX)
+    for (size_t i = 0; i < rank; i++) {
+        if (shape[i] > INT64_MAX)
             return h5ck_fail(w->err, H5CKPT_INVALID, "expected a dimension below 2^63 for a pickle");
-        put_int(w, (int64_t)a->shape[i], false);
+        put_int(w, (int64_t)shape[i], false);
     }
-    end_tuple(w, a->rank);
-    rc = put_dtype(w, a->dtype);
-    if (rc)
-        return rc;
-    op(w, 0x89);
-    rc = put_numpy_bytes(w, a->data, a->nbytes);
-    if (rc)
-        return rc;
+    end_tuple(w, rank);
+    rc = put_dtype(w, dtype);
+    if (rc == 0)
+        op(w, 0x89);
+    return rc;
+}
+
+static void end_array(writer *w)
+{
     op(w, 't');
     memoize(w);
     op(w, 'b');
-    return 0;
+}
+
+static int put_array(writer *w, const h5ckpt_array *a)
+{
+    int rc = begin_array(w, a->dtype, a->rank, a->shape);
+    if (rc == 0)
+        rc = put_numpy_bytes(w, a->data, a->nbytes);
+    if (rc == 0)
+        end_array(w);
+    return rc;
+}
+
+/* Moves the elements of a bytes object that comes next to a multiple of H5CK_PICKLE_ALIGN. */
+static void pad(writer *w, uint64_t nbytes)
+{
+    unsigned head = nbytes < 256 ? 2 : nbytes <= UINT32_MAX ? 5 : 9, popped = 3; /* C, its length, POP */
+    uint64_t at = w->out->len - w->start + w->gaps + head;
+    unsigned need = (unsigned)(-at % H5CK_PICKLE_ALIGN);
+    if (need == 0)
+        return;
+    need += need < popped ? H5CK_PICKLE_ALIGN : 0;
+    op(w, 'C');
+    op(w, need - popped);
+    for (unsigned i = 0; i < need - popped; i++)
+        op(w, 0);
+    op(w, '0');
+}
+
+/* A tensor as an array, its elements left out. Paddle and NumPy have no bfloat16: its bits are uint16's there. */
+static int put_tensor(writer *w, const h5ckpt_tensor *t)
+{
+    h5ckpt_dtype dtype = t->info.dtype == H5CKPT_DTYPE_BFLOAT16 ? H5CKPT_DTYPE_UINT16 : t->info.dtype;
+    int rc = begin_array(w, dtype, t->info.rank, t->info.shape);
+    if (rc)
+        return rc;
+    pad(w, t->info.nbytes);
+    put_bytes_head(w, t->info.nbytes);
+    if (t->info.nbytes) {
+        if (w->out->failed)
+            return h5ck_fail_nomem(w->err);
+        rc = w->style->gap(w->style->user, w->out->len, t, w->err);
+        w->gaps += t->info.nbytes;
+    }
+    memoize(w);
+    end_array(w);
+    return rc;
 }
 
 /* ---- Containers ---- */
@@ -420,10 +502,8 @@ static int put_tuple(writer *w, const h5ckpt_value *v, int depth)
     return 0;
 }
 
-static int put_list(writer *w, const h5ckpt_value *v, int depth)
+static int put_appends(writer *w, const h5ckpt_value *v, int depth)
 {
-    op(w, ']');
-    memoize(w);
     for (size_t i = 0; i < v->count; i++) {
         if (v->count > 1 && i % BATCH == 0)
             op(w, '(');
@@ -438,10 +518,15 @@ static int put_list(writer *w, const h5ckpt_value *v, int depth)
     return 0;
 }
 
-static int put_fields(writer *w, const h5ckpt_field *fields, size_t count, int depth)
+static int put_list(writer *w, const h5ckpt_value *v, int depth)
 {
-    op(w, '}');
+    op(w, ']');
     memoize(w);
+    return put_appends(w, v, depth);
+}
+
+static int put_setitems(writer *w, const h5ckpt_field *fields, size_t count, int depth)
+{
     for (size_t i = 0; i < count; i++) {
         if (count > 1 && i % BATCH == 0)
             op(w, '(');
@@ -460,8 +545,79 @@ static int put_fields(writer *w, const h5ckpt_field *fields, size_t count, int d
     return 0;
 }
 
+static int put_fields(writer *w, const h5ckpt_field *fields, size_t count, int depth)
+{
+    op(w, '}');
+    memoize(w);
+    return put_setitems(w, fields, count, depth);
+}
+
+/* What the reader makes of calls and persistent ids; false where an object is neither. */
+static bool is_call(const h5ckpt_object *o)
+{
+    return o->count && (strcmp(o->fields[0].key.as.str, "args") == 0 || strcmp(o->fields[0].key.as.str, "new") == 0);
+}
+
+static int put_call(writer *w, const h5ckpt_object *o, int depth)
+{
+    int rc = 0;
+    if (o->fields[0].value.type != H5CKPT_TUPLE)
+        return h5ck_fail(w->err, H5CKPT_INVALID, "expected a tuple of arguments for %s %s", o->module, o->class_name);
+    if ((rc = put_value(w, &o->fields[0].value, depth + 1)) != 0)
+        return rc;
+    op(w, strcmp(o->fields[0].key.as.str, "new") == 0 ? 0x81 : 'R');
+    memoize(w);
+    /* In CPython's order, whatever the fields' is: list, items, state. */
+    const h5ckpt_value as_value = {.type = H5CKPT_OBJECT, .as.object = o};
+    const h5ckpt_value *list = h5ckpt_value_get(&as_value, "list"), *items = h5ckpt_value_get(&as_value, "items"),
+                       *state = h5ckpt_value_get(&as_value, "state");
+    size_t known = 1 + (list != NULL) + (items != NULL) + (state != NULL);
+    if (known != o->count || (list && list->type != H5CKPT_LIST) || (items && items->type != H5CKPT_DICT))
+        return h5ck_fail(w->err, H5CKPT_INVALID, "expected a list, a dict of items and a state only for %s %s",
+                         o->module, o->class_name);
+    if (list)
+        rc = put_appends(w, list, depth + 1);
+    if (rc == 0 && items)
+        rc = put_setitems(w, items->as.fields, items->count, depth + 1);
+    if (rc == 0 && state && (rc = put_value(w, state, depth + 1)) == 0)
+        op(w, 'b');
+    return rc;
+}
+
+/* Objects of a state: a tensor, a persistent id, a call, a global that stands alone. *done is false where it is none of
+ * them, or the policy knows nothing of it. */
+static int put_state_object(writer *w, const h5ckpt_object *o, int depth, bool *done)
+{
+    const h5ck_pickle_policy *policy = w->style->policy;
+    const h5ckpt_tensor *tensor = w->style->find_tensor ? w->style->find_tensor(w->style->user, o) : NULL;
+    *done = true;
+    if (tensor)
+        return put_tensor(w, tensor);
+    if (policy && policy->persistent && !*o->module && strcmp(o->class_name, H5CK_PICKLE_PERSISTENT) == 0 &&
+        o->count == 1) {
+        int rc = put_value(w, &o->fields[0].value, depth + 1);
+        op(w, 'Q');
+        return rc;
+    }
+    if (policy && policy->allows && h5ck_text_is_identifier(o->module, true) &&
+        h5ck_text_is_identifier(o->class_name, true) && policy->allows(policy->user, o->module, o->class_name) &&
+        (o->count == 0 || is_call(o))) {
+        int rc = put_global(w, o->module, o->class_name);
+        return rc || o->count == 0 ? rc : put_call(w, o, depth);
+    }
+    *done = false;
+    if (policy && policy->check_object)
+        return policy->check_object(policy->user, o, w->err);
+    return h5ck_fail(w->err, H5CKPT_INVALID, "expected plain data for a pickle, found an object of the class %s %s",
+                     o->module, o->class_name);
+}
+
 static int put_object(writer *w, const h5ckpt_object *o, int depth)
 {
+    bool done = false;
+    int rc = w->style ? put_state_object(w, o, depth, &done) : 0;
+    if (rc || done)
+        return rc;
     /* The names become lines of the pickle: nothing but identifiers may get there. */
     char shown[80];
     const char *bad = !h5ck_text_is_identifier(o->module, true)       ? o->module
@@ -473,7 +629,7 @@ static int put_object(writer *w, const h5ckpt_object *o, int depth)
     if (h5ck_pickle_understands(o->module, o->class_name))
         return h5ck_fail(w->err, H5CKPT_INVALID, "expected an object's class, found %s %s, which means other things",
                          o->module, o->class_name);
-    int rc = put_global(w, o->module, o->class_name);
+    rc = put_global(w, o->module, o->class_name);
     if (rc)
         return rc;
     op(w, ')');
@@ -496,7 +652,11 @@ static int charge(writer *w, const h5ckpt_value *v)
         bytes = v->as.array->nbytes;
     else if (v->type == H5CKPT_OBJECT)
         bytes = strlen(v->as.object->module) + strlen(v->as.object->class_name);
-    if (++w->values > H5CK_PICKLE_NODES)
+    w->values++;
+    w->content += w->style ? bytes : 0; /* of a state: counted at the end, for the limits grow with its size */
+    if (w->style)
+        return 0;
+    if (w->values > H5CK_PICKLE_NODES)
         return h5ck_fail(w->err, H5CKPT_INVALID, "expected at most %d values in a pickle, found more",
                          (int)H5CK_PICKLE_NODES);
     if (bytes > H5CK_PICKLE_BYTES - w->content)
@@ -525,14 +685,14 @@ static int put_value(writer *w, const h5ckpt_value *v, int depth)
         op(w, v->as.i ? 0x88 : 0x89);
         return 0;
     case H5CKPT_INT:
-        return put_int(w, v->as.i, v->python2);
+        return put_int(w, v->as.i, v->python2 && w->python2);
     case H5CKPT_FLOAT:
         put_float(w, v->as.f);
         return 0;
     case H5CKPT_STR:
-        return v->python2 ? put_str(w, v->as.str, v->count) : put_text_value(w, v);
+        return v->python2 && w->python2 ? put_str(w, v->as.str, v->count) : put_text_value(w, v);
     case H5CKPT_BYTES:
-        return v->python2 ? put_raw_str(w, v->as.bytes, v->count) : put_bytes(w, v->as.bytes, v->count);
+        return v->python2 && w->python2 ? put_raw_str(w, v->as.bytes, v->count) : put_bytes(w, v->as.bytes, v->count);
     case H5CKPT_BIGINT:
         return put_long(w, v->as.bytes, h5ck_pickle_trim(v->as.bytes, v->count));
     case H5CKPT_LIST:
@@ -569,20 +729,40 @@ static bool has_python2(const h5ckpt_value *v, int depth)
     return false;
 }
 
+static int write_pickle(writer *w, const h5ckpt_value *value)
+{
+    size_t before = w->out->len;
+    w->start = before;
+    op(w, 0x80);
+    op(w, w->protocol4 ? 4 : 2);
+    int rc = put_value(w, value, 0);
+    op(w, '.');
+    if (rc == 0 && w->out->failed)
+        rc = h5ck_fail_nomem(w->err);
+    if (rc == 0 && w->style) {
+        h5ck_pickle_limits limits = h5ck_pickle_limits_of(true, w->out->len - before + w->gaps);
+        if (w->values > limits.values || w->content > limits.bytes)
+            rc = h5ck_fail(w->err, H5CKPT_INVALID, "expected at most %zu values in a pickle of this size, found %zu",
+                           limits.values, w->values);
+    }
+    if (rc)
+        w->out->len = before;
+    h5ck_dict_free(&w->texts);
+    h5ck_dict_free(&w->globals);
+    h5ck_dict_free(&w->strs);
+    h5ck_arena_free(&w->arena);
+    return rc;
+}
+
 int h5ck_pickle_write(const h5ckpt_value *value, h5ck_buf *out, h5ckpt_error **err)
 {
-    size_t before = out->len;
     writer w = {.out = out, .err = err, .python2 = has_python2(value, 0)};
-    h5ck_buf_add(out, "\x80\x02", 2);
-    int rc = put_value(&w, value, 0);
-    op(&w, '.');
-    if (rc == 0 && out->failed)
-        rc = h5ck_fail_nomem(err);
-    if (rc)
-        out->len = before;
-    h5ck_dict_free(&w.texts);
-    h5ck_dict_free(&w.globals);
-    h5ck_dict_free(&w.strs);
-    h5ck_arena_free(&w.arena);
-    return rc;
+    return write_pickle(&w, value);
+}
+
+int h5ck_pickle_write_as(const h5ckpt_value *value, const h5ck_pickle_style *style, h5ck_buf *out, h5ckpt_error **err)
+{
+    writer w = {.out = out, .err = err, .style = style, .protocol4 = style->protocol >= 4};
+    w.python2 = !w.protocol4 && has_python2(value, 0);
+    return write_pickle(&w, value);
 }
