@@ -224,6 +224,11 @@ typedef struct h5ckpt_decay_info {
     const h5ckpt_value *value; /* an H5CKPT_OBJECT: module, class, fields in order */
     const char *doc;           /* the schema's one line on the class, or NULL for a class it does not know */
     int has_rates;             /* 1 where the schema names a formula for the class, and for each nested decay's */
+    /* Of a scheduler's state, which holds no formula: its framework as the schema names it ("paddle", "torch"); else
+     * NULL. */
+    const char *framework;
+    const h5ckpt_value *step; /* the field that is the step of the next update, or NULL */
+    const h5ckpt_value *rate; /* the field that is its rate (a list: one for each group of parameters), or NULL */
 } h5ckpt_decay_info;
 
 /* A decay's description. Borrowed from its state. */

@@ -7,6 +7,7 @@
 #include "move/move.h"
 #include "schema/clocale.h"
 #include "schema/rate.h"
+#include "schema/scheduler.h"
 #include "verbs.h"
 
 #include <stdlib.h>
@@ -59,7 +60,11 @@ static int complete_decay(h5ckpt_state *state, h5ckpt_decay *d, h5ckpt_error **e
         return h5ck_err_where(err, rc, NULL, d->info.name);
     d->schema = state->schema;
     d->class_spec = h5ck_schema_class(state->schema, object->module, object->class_name);
-    d->info.doc = d->class_spec ? d->class_spec->doc : NULL;
+    const h5ck_scheduler *row = h5ck_schema_scheduler(state->schema, object->module, object->class_name);
+    d->info.doc = d->class_spec ? d->class_spec->doc : row ? row->doc : NULL;
+    d->info.framework = row && !d->class_spec ? row->framework : NULL;
+    d->info.step = h5ck_scheduler_meaning(state->schema, object, H5CK_MEANS_STEP);
+    d->info.rate = h5ck_scheduler_meaning(state->schema, object, H5CK_MEANS_RATE);
     /* none asked for: this only finds out whether it, and each decay nested in it, has a formula */
     rc = h5ck_rate_next(d->schema, object, NULL, 0, NULL, NULL);
     d->info.has_rates = rc == 0 || rc == H5CKPT_INVALID;
@@ -348,11 +353,14 @@ int h5ckpt_decay_rate_at(const h5ckpt_decay *decay, int64_t step, double *rate, 
 static void explain_class(const h5ckpt_decay *d, h5ck_buf *out)
 {
     const h5ckpt_object *object = d->info.value->as.object;
+    const h5ck_field_spec *fields;
+    size_t count = h5ck_schema_fields(d->schema, object, &fields);
+    bool known = d->class_spec || d->info.framework;
     h5ck_buf_printf(out, "class %s of %s: %s\n", object->class_name, object->module,
                     d->info.doc ? d->info.doc : "not in the schema; kept as it is");
     for (size_t i = 0; i < object->count; i++) {
         const char *name = object->fields[i].key.as.str;
-        const h5ck_field_spec *f = d->class_spec ? h5ck_class_field(d->class_spec, name) : NULL;
+        const h5ck_field_spec *f = known ? h5ck_field_named(fields, count, name) : NULL;
         h5ck_buf_printf(out, "    %s: %s%s%s%s\n", name, f && f->doc ? f->doc : "not in the schema; kept as it is",
                         f && f->unit ? " [" : "", f && f->unit ? f->unit : "", f && f->unit ? "]" : "");
     }

@@ -7,10 +7,10 @@
 #include "base/buf.h"
 #include "base/le.h"
 #include "model/value.h"
+#include "move/cast.h"
 #include "move/digest.h"
 #include "move/move.h"
 #include "schema/builtin.h"
-#include "move/cast.h"
 #include "schema/keys.h"
 #include "schema/rate.h"
 #include "test.h"
@@ -203,6 +203,9 @@ static void expect_same_members(const h5ck_keys *t, const void *a, const void *b
             break;
         case H5CK_KEY_TYPE:
             CU_ASSERT_EQUAL(H5CK_KEY_GET(h5ck_field_type, a, k->offset), H5CK_KEY_GET(h5ck_field_type, b, k->offset));
+            break;
+        case H5CK_KEY_MEANS:
+            CU_ASSERT_EQUAL(H5CK_KEY_GET(h5ck_meaning, a, k->offset), H5CK_KEY_GET(h5ck_meaning, b, k->offset));
             break;
         case H5CK_KEY_MAP:
             expect_same_members(k->table, a, b);
@@ -402,13 +405,13 @@ static const struct {
     {OWN "decays: {classes: [{class: A, fields: [{name: x, type: float, default: inf}]}]}\n",
      "3:72: expected a finite number, found 'inf'"},
     /* keys */
-    {OWN "hdf6: {}\n",
-     "3:1: expected a key of the schema (schema, extends, save_directory, hdf5, decays, rules), found 'hdf6'"},
+    {OWN "hdf6: {}\n", "3:1: expected a key of the schema (schema, extends, save_directory, hdf5, decays, schedulers, "
+                       "rules), found 'hdf6'"},
     {OWN "hdf5: {group: {}}\n", "3:8: expected a key of hdf5 (separator, groups, attributes), found 'group'"},
     {OWN "hdf5:\n  groups: {parameter: weights}\n",
      "4:12: expected a key of groups (parameters, optimizers, optimizer_state), found 'parameter'"},
-    {OWN "{a: b}: c\n",
-     "3:1: expected a key of the schema (schema, extends, save_directory, hdf5, decays, rules), found a mapping"},
+    {OWN "{a: b}: c\n", "3:1: expected a key of the schema (schema, extends, save_directory, hdf5, decays, schedulers, "
+                        "rules), found a mapping"},
     {OWN "schema: other\n", "3:1: expected the key 'schema' once, found it twice"},
     {OWN "hdf5: {separator: \".\", separator: \":\"}\n", "3:24: expected the key 'separator' once, found it twice"},
     {"extends: paddle\n", "1:1: expected the key 'schema' in the schema, found none"},
@@ -468,6 +471,19 @@ static const struct {
     {OWN "save_directory: {decays: \"\"}\n",
      "3:26: expected a name (without '/', and not '.' or '..'), found an empty text"},
     {OWN "decays: {classes: [{class: A}, {class: B}, {class: A}]}\n", "3:52: expected each class once, found a second"},
+    {OWN "schedulers: [{framework: f, class: A, module: m}]\n",
+     "3:14: expected the key 'fields' in a scheduler, found none"},
+    {OWN "schedulers: [{framework: f, class: A, module: m, fields: [{name: a, type: int, means: age}]}]\n",
+     "3:87: expected step, rate or base_rate, found 'age'"},
+    {OWN "schedulers: [{framework: f, class: A, module: m, fields: [{name: a, type: str, means: step}]}]\n",
+     "3:66: expected a number's type, or numbers, beside 'means', found str"},
+    {OWN "schedulers: [{framework: f, class: A, module: m, fields: [{name: a, type: int}, {name: a, type: int}]}]\n",
+     "3:88: expected each field once, found a second"},
+    {OWN "schedulers: [{framework: f, class: A, module: m, fields: [{name: class, type: str}]}]\n",
+     "3:66: expected a name that is not both a field's and an attribute's of every decay, found 'class'"},
+    {OWN "schedulers:\n- {framework: f, class: A, module: m, fields: [{name: a, type: int}]}\n"
+         "- {framework: f, class: B, module: m, fields: [{name: a, type: int}]}\n",
+     "5:15: expected each framework once, found a second"},
     {OWN "decays: {base: [{name: a, type: int}, {name: a, type: int}]}\n",
      "3:46: expected each field once, found a second"},
     {OWN "decays: {classes: [{class: A, fields: [{name: a, type: int}, {name: a, type: int}]}]}\n",

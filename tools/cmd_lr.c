@@ -5,13 +5,14 @@
 #include "json.h"
 #include "num.h"
 #include "term.h"
+#include "value.h"
 #include "verbs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_STEPS = 1000000 };
+enum { MAX_STEPS = 1000000, ITEMS = 8 };
 
 /* What is printed of one decay. */
 typedef struct row {
@@ -58,8 +59,27 @@ static bool step_at(const h5ckpt_value *object, size_t k, int64_t *step)
     return true;
 }
 
+/* A scheduler's state says where it stands, not how it goes on. */
+static void print_state(const h5ckpt_decay_info *info)
+{
+    fputs("  a scheduler's state:", stdout);
+    if (info->step) {
+        fputs(" step ", stdout);
+        value_put(stdout, info->step, ITEMS);
+    }
+    if (info->rate) {
+        fputs(info->step ? ", rate " : " rate ", stdout);
+        value_put(stdout, info->rate, ITEMS);
+    }
+    printf("%s; the rates after it are the training program's to say\n", info->step || info->rate ? "" : " no step");
+}
+
 static void print_no_rates(const row *r)
 {
+    if (r->info->framework) {
+        print_state(r->info);
+        return;
+    }
     const h5ckpt_object *object = r->info->value->as.object;
     bool nested = false;
     if (r->error) {

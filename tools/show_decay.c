@@ -67,7 +67,9 @@ int show_decay(const h5ckpt_decay *decay)
     else if (err)
         term_put(stdout, err->message);
     else
-        fputs("no formula known for this class, or for one in it", stdout);
+        fputs(d->framework ? "a scheduler's state holds no formula"
+                           : "no formula known for this class, or for one in it",
+              stdout);
     putchar('\n');
     h5ckpt_error_free(err);
     return H5CKPT_OK;

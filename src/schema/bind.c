@@ -17,6 +17,18 @@ static const char *const type_names[] = {
     [H5CK_FIELD_INTS] = "ints",     [H5CK_FIELD_NUMBERS] = "numbers", [H5CK_FIELD_RATE] = "rate",
 };
 
+static const char *const meaning_names[] = {
+    [H5CK_MEANS_NOTHING] = "nothing",
+    [H5CK_MEANS_STEP] = "step",
+    [H5CK_MEANS_RATE] = "rate",
+    [H5CK_MEANS_BASE_RATE] = "base_rate",
+};
+
+const char *h5ck_meaning_name(h5ck_meaning meaning)
+{
+    return (size_t)meaning < COUNT(meaning_names) ? meaning_names[meaning] : NULL;
+}
+
 const char *h5ck_field_type_name(h5ck_field_type type)
 {
     return (size_t)type < COUNT(type_names) ? type_names[type] : NULL;
@@ -93,6 +105,16 @@ static int bind_type(h5ck_draft *d, const h5ck_node *node, h5ck_field_type *type
             return 0;
         }
     return h5ck_draft_wrong(d, node, NULL, "any, int, float, number, bool, str, ints, numbers or rate");
+}
+
+static int bind_meaning(h5ck_draft *d, const h5ck_node *node, h5ck_meaning *meaning)
+{
+    for (size_t i = 1; node->kind == H5CK_NODE_TEXT && i < COUNT(meaning_names); i++)
+        if (strcmp(node->text, meaning_names[i]) == 0) {
+            *meaning = (h5ck_meaning)i;
+            return 0;
+        }
+    return h5ck_draft_wrong(d, node, NULL, "step, rate or base_rate");
 }
 
 /* ---- Lists ---- */
@@ -177,6 +199,8 @@ static int bind_value(h5ck_draft *d, const h5ck_node *node, const h5ck_key *k, v
         return bind_dtype(d, node, at);
     case H5CK_KEY_TYPE:
         return bind_type(d, node, at);
+    case H5CK_KEY_MEANS:
+        return bind_meaning(d, node, at);
     case H5CK_KEY_MAP:
         return bind_map(d, node, k->table, target);
     case H5CK_KEY_LIST:

@@ -38,17 +38,24 @@ static int may_replace(h5ck_draft *d, const char *old, const char *new, const ch
 
 /* ---- Fields ---- */
 
+static bool is_number(const h5ck_field_spec *f)
+{
+    return f->type == H5CK_FIELD_INT || f->type == H5CK_FIELD_FLOAT || f->type == H5CK_FIELD_NUMBER ||
+           f->type == H5CK_FIELD_RATE;
+}
+
 static int check_field(h5ck_draft *d, h5ck_field_spec *f)
 {
-    bool number = f->type == H5CK_FIELD_INT || f->type == H5CK_FIELD_FLOAT || f->type == H5CK_FIELD_NUMBER ||
-                  f->type == H5CK_FIELD_RATE;
     const char *taken[] = {d->schema->at_class, d->schema->at_module, d->schema->at_python, d->schema->at_fields};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         if (same(f->name, taken[i]))
             return h5ck_draft_wrong_text(d, blamed(d, f->name, taken[i]), NULL,
                                          "a name that is not both a field's and an attribute's of every decay");
-    if (f->has_default && !number)
+    if (f->has_default && !is_number(f))
         return h5ck_draft_wrong_text(d, f->name, h5ck_field_type_name(f->type), "a number's type beside 'default'");
+    if (f->means != H5CK_MEANS_NOTHING && !is_number(f) && f->type != H5CK_FIELD_NUMBERS)
+        return h5ck_draft_wrong_text(d, f->name, h5ck_field_type_name(f->type),
+                                     "a number's type, or numbers, beside 'means'");
     if (!f->parameter)
         f->parameter = f->name;
     return 0;
@@ -159,6 +166,51 @@ static int finish_classes(h5ck_draft *d)
     }
     s->classes = classes;
     s->class_count = count;
+    return 0;
+}
+
+/* ---- Schedulers ---- */
+
+static int check_scheduler(h5ck_draft *d, h5ck_scheduler *s)
+{
+    h5ck_field_spec *fields = h5ck_arena_zalloc(&d->schema->owner->arena, s->count, sizeof *fields);
+    if (!fields)
+        return h5ck_fail_nomem(d->err);
+    memcpy(fields, s->fields, s->count * sizeof *fields);
+    for (size_t i = 0; i < s->count; i++) {
+        for (size_t j = 0; j < i; j++)
+            if (same(fields[i].name, fields[j].name))
+                return h5ck_draft_wrong_text(d, fields[i].name, "a second", "each field once");
+        int rc = check_field(d, &fields[i]);
+        if (rc)
+            return rc;
+    }
+    s->fields = fields;
+    return 0;
+}
+
+static int finish_schedulers(h5ck_draft *d)
+{
+    h5ck_schema *s = d->schema;
+    h5ck_scheduler *schedulers = h5ck_arena_zalloc(&s->owner->arena, s->scheduler_count, sizeof *schedulers);
+    size_t count = 0;
+    if (!schedulers)
+        return h5ck_fail_nomem(d->err);
+    for (size_t i = 0; i < s->scheduler_count; i++) {
+        h5ck_scheduler one = s->schedulers[i];
+        size_t at = 0;
+        while (at < count && !same(schedulers[at].framework, one.framework))
+            at++;
+        int rc = at < count ? may_replace(d, schedulers[at].framework, one.framework, "framework") : 0;
+        if (rc == 0)
+            rc = check_scheduler(d, &one);
+        if (rc)
+            return rc;
+        schedulers[at] = one;
+        count += at == count;
+    }
+    s->schedulers = schedulers;
+    s->scheduler_count = count;
     return 0;
 }
 
@@ -295,6 +347,8 @@ int h5ck_draft_finish(h5ck_draft *d)
         rc = finish_base(d);
     if (rc == 0)
         rc = finish_classes(d);
+    if (rc == 0)
+        rc = finish_schedulers(d);
     if (rc == 0)
         rc = check_rules(d);
     return rc;

@@ -68,7 +68,9 @@ static const h5ck_key field_keys[] = {
     {"unit", H5CK_KEY_TEXT, false, IN(h5ck_field_spec, unit), NOWHERE, &form_line, NULL},
     {"doc", H5CK_KEY_TEXT, false, IN(h5ck_field_spec, doc), NOWHERE, &form_line, NULL},
     {"parameter", H5CK_KEY_TEXT, false, IN(h5ck_field_spec, parameter), NOWHERE, &form_name, NULL},
+    {"means", H5CK_KEY_MEANS, false, IN(h5ck_field_spec, means), NOWHERE, NULL, NULL},
     {"optional", H5CK_KEY_FLAG, false, IN(h5ck_field_spec, optional), NOWHERE, NULL, NULL},
+    {"read_only", H5CK_KEY_FLAG, false, IN(h5ck_field_spec, read_only), NOWHERE, NULL, NULL},
     {"default", H5CK_KEY_NUMBER, false, IN(h5ck_field_spec, default_number), IN(h5ck_field_spec, has_default), NULL,
      NULL},
 };
@@ -82,6 +84,15 @@ static const h5ck_key class_keys[] = {
     {"fields", H5CK_KEY_LIST, false, IN(h5ck_class, fields), IN(h5ck_class, count), NULL, &field_table},
 };
 static const h5ck_keys class_table = {"a class", class_keys, COUNT(class_keys), OF(h5ck_class), 2048};
+
+static const h5ck_key scheduler_keys[] = {
+    {"framework", H5CK_KEY_TEXT, true, IN(h5ck_scheduler, framework), NOWHERE, &form_name, NULL},
+    {"class", H5CK_KEY_TEXT, true, IN(h5ck_scheduler, name), NOWHERE, &form_class, NULL},
+    {"module", H5CK_KEY_TEXT, true, IN(h5ck_scheduler, module), NOWHERE, &form_module, NULL},
+    {"doc", H5CK_KEY_TEXT, false, IN(h5ck_scheduler, doc), NOWHERE, &form_line, NULL},
+    {"fields", H5CK_KEY_LIST, true, IN(h5ck_scheduler, fields), IN(h5ck_scheduler, count), NULL, &field_table},
+};
+static const h5ck_keys scheduler_table = {"a scheduler", scheduler_keys, COUNT(scheduler_keys), OF(h5ck_scheduler), 64};
 
 static const h5ck_key rule_keys[] = {
     {"match", H5CK_KEY_TEXT, true, IN(h5ck_rule, match), NOWHERE, &form_name, NULL},
@@ -145,6 +156,8 @@ static const h5ck_key schema_keys[] = {
     {"save_directory", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &directory_table},
     {"hdf5", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &hdf5_table},
     {"decays", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &decays_table},
+    {"schedulers", H5CK_KEY_LIST, false, IN(h5ck_schema, schedulers), IN(h5ck_schema, scheduler_count), NULL,
+     &scheduler_table},
     {"rules", H5CK_KEY_LIST, false, IN(h5ck_schema, rules), IN(h5ck_schema, rule_count), NULL, &rule_table},
 };
 _Static_assert(COUNT(attribute_keys) <= H5CK_KEYS_MOST, "attributes is the longest table");

@@ -18,6 +18,7 @@ typedef enum h5ck_key_kind {
     H5CK_KEY_NUMBER, /* double, and a bool that says it is there */
     H5CK_KEY_DTYPE,  /* h5ckpt_dtype, by name */
     H5CK_KEY_TYPE,   /* h5ck_field_type, by name */
+    H5CK_KEY_MEANS,  /* h5ck_meaning, by name */
     H5CK_KEY_MAP,    /* members of the same struct, under a heading */
     H5CK_KEY_LIST    /* an array of structs, and its count */
 } h5ck_key_kind;

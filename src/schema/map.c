@@ -23,12 +23,33 @@ const h5ck_class *h5ck_schema_class(const h5ck_schema *s, const char *module, co
     return NULL;
 }
 
+const h5ck_scheduler *h5ck_schema_scheduler(const h5ck_schema *s, const char *module, const char *class_name)
+{
+    for (size_t i = 0; i < s->scheduler_count; i++)
+        if (strcmp(s->schedulers[i].name, class_name) == 0 && strcmp(s->schedulers[i].module, module) == 0)
+            return &s->schedulers[i];
+    return NULL;
+}
+
 const h5ck_field_spec *h5ck_class_field(const h5ck_class *c, const char *name)
 {
-    for (size_t i = 0; c && i < c->count; i++)
-        if (strcmp(c->fields[i].name, name) == 0)
-            return &c->fields[i];
+    return c ? h5ck_field_named(c->fields, c->count, name) : NULL;
+}
+
+const h5ck_field_spec *h5ck_field_named(const h5ck_field_spec *fields, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return &fields[i];
     return NULL;
+}
+
+size_t h5ck_schema_fields(const h5ck_schema *s, const h5ckpt_object *object, const h5ck_field_spec **fields)
+{
+    const h5ck_class *c = h5ck_schema_class(s, object->module, object->class_name);
+    const h5ck_scheduler *row = c ? NULL : h5ck_schema_scheduler(s, object->module, object->class_name);
+    *fields = c ? c->fields : row ? row->fields : s->base;
+    return c ? c->count : row ? row->count : s->base_count;
 }
 
 static bool is_decay_module(const h5ck_schema *s, const char *module)
@@ -58,7 +79,8 @@ int h5ck_schema_check_object(void *schema, const h5ckpt_object *object, h5ckpt_e
     if (!object->class_name || !h5ck_text_is_identifier(object->class_name, false))
         return h5ck_fail(err, H5CKPT_INVALID, "expected a Python class's name, found '%s'",
                          object->class_name ? object->class_name : "");
-    if (is_decay_module(s, object->module) || h5ck_schema_class(s, object->module, object->class_name))
+    if (is_decay_module(s, object->module) || h5ck_schema_class(s, object->module, object->class_name) ||
+        h5ck_schema_scheduler(s, object->module, object->class_name))
         return 0;
     if (h5ck_python_has(object->module))
         return h5ck_fail(err, H5CKPT_INVALID, "expected a learning-rate decay, found %s.%s of Python's own library",

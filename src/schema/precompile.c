@@ -94,6 +94,9 @@ static void print_member(const h5ck_key *k, const void *from, int depth)
     case H5CK_KEY_TYPE:
         printf("%*s.%s = %d,\n", indent, "", k->member, (int)H5CK_KEY_GET(h5ck_field_type, from, k->offset));
         break;
+    case H5CK_KEY_MEANS:
+        printf("%*s.%s = %d,\n", indent, "", k->member, (int)H5CK_KEY_GET(h5ck_meaning, from, k->offset));
+        break;
     case H5CK_KEY_MAP:
         print_members(k->table, from, depth);
         break;

@@ -30,14 +30,24 @@ typedef enum h5ck_field_type {
     H5CK_FIELD_RATE     /* number, or a decay object */
 } h5ck_field_type;
 
+/* What a field's value is, under whatever name: what frameworks agree on. */
+typedef enum h5ck_meaning {
+    H5CK_MEANS_NOTHING,  /* that others would know */
+    H5CK_MEANS_STEP,     /* the step (or epoch) whose rate the next update of the optimizer takes */
+    H5CK_MEANS_RATE,     /* that rate */
+    H5CK_MEANS_BASE_RATE /* the rate at step 0, from which the schedule sets out */
+} h5ck_meaning;
+
 typedef struct h5ck_field_spec {
     const char *name;
     h5ck_field_type type;
     const char *unit; /* or NULL */
     const char *doc;
     const char *parameter; /* the formula's parameter it stands for; the field's own name by default */
-    bool optional;         /* older versions do not write it */
-    bool has_default;      /* then the formula takes `default_number` where the field is missing */
+    h5ck_meaning means;
+    bool optional;    /* older versions do not write it; of a scheduler: the framework does without it */
+    bool read_only;   /* of a scheduler: not made from another framework's field */
+    bool has_default; /* then the formula takes `default_number` where the field is missing */
     double default_number;
 } h5ck_field_spec;
 
@@ -49,6 +59,16 @@ typedef struct h5ck_class {
     size_t count;
     const h5ck_field_spec *fields; /* the base's fields first */
 } h5ck_class;
+
+/* What a framework saves of a learning-rate schedule where it does not save the object: a dictionary, which in the state
+ * becomes an object of this class (schema/scheduler.h). */
+typedef struct h5ck_scheduler {
+    const char *framework; /* "torch" */
+    const char *name, *module;
+    const char *doc;
+    size_t count;
+    const h5ck_field_spec *fields;
+} h5ck_scheduler;
 
 typedef struct h5ck_patterns {
     size_t count;
@@ -93,6 +113,9 @@ typedef struct h5ck_schema {
     size_t class_count;
     const h5ck_class *classes;
 
+    size_t scheduler_count;
+    const h5ck_scheduler *schedulers; /* one for each framework */
+
     size_t rule_count;
     const h5ck_rule *rules;
 } h5ck_schema;
@@ -106,8 +129,9 @@ void h5ck_schema_free(const h5ck_schema *schema);
 /* The built-in schema's text, or NULL. A static string. */
 const char *h5ck_schema_builtin_text(const char *name);
 
-/* "ints", "rate": as a schema writes it. */
+/* "ints", "rate"; "step": as a schema writes it. */
 const char *h5ck_field_type_name(h5ck_field_type type);
+const char *h5ck_meaning_name(h5ck_meaning meaning);
 
 /* ---- map.c ---- */
 
@@ -116,9 +140,16 @@ bool h5ck_patterns_match(const h5ck_patterns *patterns, const char *text);
 /* The class's row, or NULL. */
 const h5ck_class *h5ck_schema_class(const h5ck_schema *s, const char *module, const char *class_name);
 const h5ck_field_spec *h5ck_class_field(const h5ck_class *c, const char *name);
+/* The field of that name, or NULL. */
+const h5ck_field_spec *h5ck_field_named(const h5ck_field_spec *fields, size_t count, const char *name);
+/* The scheduler of that class, or NULL. */
+const h5ck_scheduler *h5ck_schema_scheduler(const h5ck_schema *s, const char *module, const char *class_name);
+
+/* What is known of an object's fields: its class's, its scheduler's, or those that every decay has. */
+size_t h5ck_schema_fields(const h5ck_schema *s, const h5ckpt_object *object, const h5ck_field_spec **fields);
 
 /* THE rule of what counts as a decay, for every reader and writer. Allowed are the classes of the schema's decay
- * modules, the classes the schema names, and a user's own class in any module where the object shows itself to be a
+ * modules, the classes and schedulers the schema names, and a user's own class in any module where the object shows itself to be a
  * subclass of LearningRateDecay: it has all base fields, and its module is not of Python's own library. Module and
  * class must be (dotted) ASCII identifiers, for they become a line of a pickle. Otherwise H5CKPT_INVALID with the
  * reason. `schema` is a const h5ck_schema * (void for the pickle reader's policy). */
