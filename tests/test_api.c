@@ -504,7 +504,7 @@ static void wrong_calls_are_usage_errors(void)
     convert_refused(test_tmp("missing"), test_tmp("x.h5"), 0, H5CKPT_INVALID, "missing: cannot open: No such file");
     o.from = "no-such";
     CU_ASSERT_PTR_NULL(h5ckpt_state_open(test_fixture("seed_mlp"), &o, &err));
-    test_expect_error(&err, H5CKPT_USAGE, "expected a format of: paddle-dir, hdf5, found no-such");
+    test_expect_error(&err, H5CKPT_USAGE, "expected a format of: paddle-dir, hdf5");
     o.from = NULL;
     o.schema = test_tmp("no_such.yaml");
     CU_ASSERT_PTR_NULL(h5ckpt_state_open(test_fixture("seed_mlp"), &o, &err));

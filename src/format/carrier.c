@@ -233,15 +233,14 @@ int h5ck_carrier_list_state(const h5ckpt_state *state, const h5ck_carrier_rules 
 
 void h5ck_carrier_note(const h5ckpt_state *state, const char *target, const h5ck_log *log)
 {
-    if (state->optimizer_state.dict.count)
-        h5ck_log_note(log,
-                      "%s: %zu tensors of the optimizer state stand beside the parameters, where other programs take "
-                      "them for parameters",
-                      target, state->optimizer_state.dict.count);
-    if (state->decays.dict.count)
-        h5ck_log_note(log,
-                      "%s: %zu learning-rate decays stand in the metadata as '" DECAYS "', where only h5ckpt looks",
-                      target, state->decays.dict.count);
+    size_t tensors = state->optimizer_state.dict.count, decays = state->decays.dict.count;
+    if (tensors)
+        h5ck_log_note(
+            log, "%s: %zu tensor%s of the optimizer state among the parameters, where only h5ckpt tells them apart",
+            target, tensors, tensors == 1 ? "" : "s");
+    if (decays)
+        h5ck_log_note(log, "%s: %zu learning-rate decay%s in the metadata as '" DECAYS "', where only h5ckpt looks",
+                      target, decays, decays == 1 ? "" : "s");
 }
 
 /* ---- Reading: what the strings say ---- */
