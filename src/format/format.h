@@ -51,5 +51,6 @@ int h5ck_format_of_target(const char *path, const h5ck_format **format, h5ckpt_e
 extern const h5ck_format h5ck_fmt_paddle_dir;
 extern const h5ck_format h5ck_fmt_hdf5;
 extern const h5ck_format h5ck_fmt_safetensors;
+extern const h5ck_format h5ck_fmt_pdparams;
 
 #endif
