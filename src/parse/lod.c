@@ -10,6 +10,7 @@
 #include "base/le.h"
 #include "model/dtype.h"
 #include "model/tensor.h"
+#include "parse/protobuf.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,9 +19,7 @@
 enum {
     WINDOW = 4096,
     MAX_LEVELS = 32,
-    MAX_DESC = 1024, /* data_type and 32 dims need 2 + 32 * 11 bytes */
-    WIRE_VARINT = 0,
-    WIRE_LENGTH = 2
+    MAX_DESC = 1024 /* data_type and 32 dims need 2 + 32 * 11 bytes */
 };
 
 /* A forward reader over [at, end) of the file. */
@@ -135,36 +134,15 @@ static int read_levels(stream *s, h5ck_arena *arena, h5ckpt_tensor_info *info)
 
 /* ---- TensorDesc ---- */
 
-typedef struct desc {
-    const unsigned char *bytes;
-    size_t at, len;
-    uint64_t base; /* offset in the file, for messages */
-} desc;
-
-static int varint(desc *d, uint64_t *v, h5ckpt_error **err)
-{
-    size_t start = d->at;
-    *v = 0;
-    for (unsigned shift = 0; d->at < d->len; shift += 7) {
-        unsigned char c = d->bytes[d->at++];
-        if (shift > 63 || (shift == 63 && c > 1))
-            return h5ck_fail_at(err, d->base + start, "expected a varint of at most 64 bits, found a longer one");
-        *v |= (uint64_t)(c & 0x7f) << shift;
-        if (c < 0x80)
-            return 0;
-    }
-    return h5ck_fail_at(err, d->base + start, "expected a varint in the TensorDesc, found its end");
-}
-
 typedef struct dims {
     size_t rank;
     uint64_t shape[H5CK_MAX_RANK];
 } dims;
 
-static int read_dim(desc *d, dims *to, h5ckpt_error **err)
+static int read_dim(h5ck_pb_reader *r, dims *to, h5ckpt_error **err)
 {
-    uint64_t at = d->base + d->at, v;
-    int rc = varint(d, &v, err);
+    uint64_t at = r->at, v;
+    int rc = h5ck_pb_varint(r, &v, err);
     if (rc)
         return rc;
     if (v > INT64_MAX)
@@ -175,25 +153,19 @@ static int read_dim(desc *d, dims *to, h5ckpt_error **err)
     return 0;
 }
 
-static int read_packed_dims(desc *d, dims *to, h5ckpt_error **err)
+static int read_packed_dims(h5ck_pb_reader *r, dims *to, h5ckpt_error **err)
 {
-    uint64_t at = d->base + d->at, n;
-    int rc = varint(d, &n, err);
-    if (rc)
-        return rc;
-    if (n > d->len - d->at)
-        return h5ck_fail_at(err, at, "expected packed dims of at most %zu bytes, found %" PRIu64, d->len - d->at, n);
-    desc packed = {d->bytes, d->at, d->at + (size_t)n, d->base};
-    while (rc == 0 && packed.at < packed.len)
+    h5ck_pb_reader packed;
+    int rc = h5ck_pb_enter(r, "packed dims", &packed, err);
+    while (rc == 0 && h5ck_pb_left(&packed))
         rc = read_dim(&packed, to, err);
-    d->at += (size_t)n;
     return rc;
 }
 
-static int read_dtype(desc *d, h5ckpt_dtype *dtype, h5ckpt_error **err)
+static int read_dtype(h5ck_pb_reader *r, h5ckpt_dtype *dtype, h5ckpt_error **err)
 {
-    uint64_t at = d->base + d->at, v;
-    int rc = varint(d, &v, err);
+    uint64_t at = r->at, v;
+    int rc = h5ck_pb_varint(r, &v, err);
     if (rc)
         return rc;
     const h5ck_dtype *row = h5ck_dtype_from_paddle(v);
@@ -203,33 +175,31 @@ static int read_dtype(desc *d, h5ckpt_dtype *dtype, h5ckpt_error **err)
     return 0;
 }
 
-static int read_desc_fields(desc *d, h5ckpt_dtype *dtype, dims *to, h5ckpt_error **err)
+static int read_desc_fields(h5ck_pb_reader *r, h5ckpt_dtype *dtype, dims *to, h5ckpt_error **err)
 {
-    while (d->at < d->len) {
-        uint64_t at = d->base + d->at, tag;
-        int rc = varint(d, &tag, err);
-        if (rc)
-            return rc;
-        if (tag == (1 << 3 | WIRE_VARINT))
-            rc = read_dtype(d, dtype, err);
-        else if (tag == (2 << 3 | WIRE_VARINT))
-            rc = read_dim(d, to, err);
-        else if (tag == (2 << 3 | WIRE_LENGTH))
-            rc = read_packed_dims(d, to, err);
+    h5ck_pb_field f;
+    int rc;
+    while ((rc = h5ck_pb_next(r, &f, err)) == 0 && f.number) {
+        if (f.number == 1 && f.wire == H5CK_PB_VARINT)
+            rc = read_dtype(r, dtype, err);
+        else if (f.number == 2 && f.wire == H5CK_PB_VARINT)
+            rc = read_dim(r, to, err);
+        else if (f.number == 2 && f.wire == H5CK_PB_LENGTH)
+            rc = read_packed_dims(r, to, err);
         else
-            rc = h5ck_fail_at(err, at, "expected TensorDesc field 1 or 2, found field %" PRIu64 " of wire type %u",
-                              tag >> 3, (unsigned)(tag & 7));
+            rc = h5ck_fail_at(err, f.at, "expected TensorDesc field 1 or 2, found field %" PRIu32 " of wire type %d",
+                              f.number, f.wire);
         if (rc)
             return rc;
     }
-    return 0;
+    return rc;
 }
 
-static void list_desc(stream *s, uint64_t at, const desc *d, const h5ckpt_tensor_info *info)
+static void list_desc(stream *s, uint64_t at, size_t len, const unsigned char *bytes, const h5ckpt_tensor_info *info)
 {
     if (!s->listing)
         return;
-    say(s, at, d->len, d->bytes, "TensorDesc, bytes", d->len);
+    say(s, at, len, bytes, "TensorDesc, bytes", len);
     h5ck_buf_printf(s->listing, "%40s  data_type = %d (%s), dims = [", "", h5ck_dtype_get(info->dtype)->paddle,
                     h5ckpt_dtype_name(info->dtype));
     for (size_t i = 0; i < info->rank; i++)
@@ -246,20 +216,24 @@ static int read_desc(stream *s, h5ck_arena *arena, h5ckpt_tensor_info *info)
     if (len > MAX_DESC)
         return h5ck_fail_at(s->err, at, "expected a TensorDesc of at most %d bytes, found %" PRId32, MAX_DESC,
                             (int32_t)(uint32_t)len);
-    desc d = {.len = (size_t)len, .base = s->at};
+    const unsigned char *bytes;
+    const uint64_t begin = s->at;
     dims found = {0};
-    if ((rc = take(s, (size_t)len, "TensorDesc", &d.bytes)))
+    if ((rc = take(s, (size_t)len, "TensorDesc", &bytes)))
         return rc;
+    h5ck_pb_source source;
+    h5ck_pb_of_memory(&source, bytes, (size_t)len, begin);
+    h5ck_pb_reader fields = h5ck_pb_all(&source, "the TensorDesc");
     info->dtype = H5CKPT_DTYPE_NONE;
-    if ((rc = read_desc_fields(&d, &info->dtype, &found, s->err)))
+    if ((rc = read_desc_fields(&fields, &info->dtype, &found, s->err)))
         return rc;
     if (info->dtype == H5CKPT_DTYPE_NONE)
-        return h5ck_fail_at(s->err, d.base, "expected a data_type in the TensorDesc, found none");
+        return h5ck_fail_at(s->err, begin, "expected a data_type in the TensorDesc, found none");
     info->rank = found.rank;
     info->shape = h5ck_arena_memdup(arena, found.shape, found.rank * sizeof *found.shape);
     if (!info->shape)
         return h5ck_fail_nomem(s->err);
-    list_desc(s, d.base, &d, info);
+    list_desc(s, begin, (size_t)len, bytes, info);
     return h5ck_tensor_nbytes(h5ck_dtype_get(info->dtype), info->rank, info->shape, &info->nbytes, s->err);
 }
 
@@ -283,13 +257,6 @@ int h5ck_lod_read(int fd, uint64_t offset, uint64_t size, h5ck_arena *arena, h5c
 
 /* ---- Writing ---- */
 
-static void put_varint(h5ck_buf *out, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        h5ck_buf_u8(out, (unsigned)(v & 0x7f) | 0x80);
-    h5ck_buf_u8(out, (unsigned)v);
-}
-
 int h5ck_lod_write(const h5ckpt_tensor_info *info, h5ck_buf *out, h5ckpt_error **err)
 {
     h5ck_buf_le(out, 0, 4);
@@ -302,11 +269,11 @@ int h5ck_lod_write(const h5ckpt_tensor_info *info, h5ck_buf *out, h5ckpt_error *
     h5ck_buf_le(out, 0, 4);
     size_t length_at = out->len;
     h5ck_buf_le(out, 0, 4);
-    put_varint(out, 1 << 3 | WIRE_VARINT);
-    put_varint(out, (uint64_t)h5ck_dtype_get(info->dtype)->paddle);
+    h5ck_pb_put_tag(out, 1, H5CK_PB_VARINT);
+    h5ck_pb_put_varint(out, (uint64_t)h5ck_dtype_get(info->dtype)->paddle);
     for (size_t i = 0; i < info->rank; i++) {
-        put_varint(out, 2 << 3 | WIRE_VARINT);
-        put_varint(out, info->shape[i]);
+        h5ck_pb_put_tag(out, 2, H5CK_PB_VARINT);
+        h5ck_pb_put_varint(out, info->shape[i]);
     }
     if (out->failed)
         return h5ck_fail_nomem(err);
