@@ -87,10 +87,12 @@ static int add_tensor(reader *r, h5ck_file *f, int fd, h5ck_arena *scratch, h5ck
         return rc;
     if (!(info.name = name_of(r->state->schema, f->relative, scratch)))
         return h5ck_fail_nomem(err);
-    if (extent.offset + info.nbytes < f->size)
-        return h5ck_fail_at(err, extent.offset + info.nbytes,
-                            "expected the end of the file, found %" PRIu64 " more bytes",
-                            f->size - extent.offset - info.nbytes);
+    if (extent.offset + info.nbytes < f->size) {
+        uint64_t end = extent.offset + info.nbytes, next;
+        bool combined = h5ck_lod_read(fd, end, f->size, scratch, &info, &next, NULL, NULL) == 0;
+        return h5ck_fail_at(err, end, "expected the end of the file, found %" PRIu64 " more bytes%s", f->size - end,
+                            combined ? " (a second tensor: a file of many parameters is opened by its own path)" : "");
+    }
     return h5ck_state_add_tensor(r->state, &r->state->parameters, &info, &extent, NULL, err);
 }
 

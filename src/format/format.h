@@ -48,6 +48,7 @@ const h5ck_format *h5ck_format_of_folders(void);
 /* By suffix, the longest one; a trailing '/' or no suffix is a directory. */
 int h5ck_format_of_target(const char *path, const h5ck_format **format, h5ckpt_error **err);
 
+extern const h5ck_format h5ck_fmt_paddle_combined;
 extern const h5ck_format h5ck_fmt_paddle_dir;
 extern const h5ck_format h5ck_fmt_hdf5;
 extern const h5ck_format h5ck_fmt_safetensors;

@@ -10,6 +10,7 @@
 
 static const h5ck_format *const table[] = {
     &h5ck_fmt_paddle_dir,
+    &h5ck_fmt_paddle_combined,
     &h5ck_fmt_hdf5,
     &h5ck_fmt_safetensors,
     &h5ck_fmt_pdparams,
