@@ -125,6 +125,11 @@ static void paddle_2_program_tells_names(void)
     expect_jit_model(test_fixture("paddle_combined/program/m.pdiparams"));
 }
 
+static void paddle_3_program_tells_names(void)
+{
+    expect_jit_model(test_fixture("paddle_combined/pir/m.pdiparams"));
+}
+
 static void fluid_model_file_tells_names(void)
 {
     h5ckpt_state *s = opened(test_fixture("paddle_combined/fluid/__params__"));
@@ -296,6 +301,52 @@ static void a_program_cut_anywhere_is_refused(void)
     }
 }
 
+#define PIR(magic, ops)                                                                                                \
+    "{\"base_code\":{\"magic\":\"" magic "\"},\"program\":{\"regions\":[{\"blocks\":[{\"ops\":[" ops "]}]}]}}"
+#define OP(kind, name, type, dims, persistable)                                                                        \
+    "{\"#\":\"" kind "\",\"A\":[0,1,1,\"" name                                                                         \
+    "\"],\"O\":{\"%\":1,\"TT\":{\"#\":\"0.t_dtensor\",\"D\":[{\"#\":\"0.t_" type "\"},[" dims                          \
+    "],\"NCHW\",[],0]}},\"OA\":[" persistable ",0,1]}"
+
+static void a_program_of_paddle_3_is_checked_too(void)
+{
+    static const struct {
+        const char *text, *why; /* NULL: it is read */
+    } cases[] = {
+        {PIR("pir", OP("p", "b", "i8", "2", "1") "," OP("p", "a", "i8", "-1", "1")), NULL},
+        {PIR("pir", OP("p", "b", "i8", "2", "1") "," OP("p", "a", "i8", "1", "1") "," OP("p", "t", "i8", "1", "0")),
+         NULL},
+        {PIR("pir", OP("p", "b", "i8", "2", "1") "," OP("1.x", "c", "i8", "2", "1") "," OP("p", "a", "new", "1", "1")),
+         NULL},
+        {PIR("pir", OP("p", "b", "ui8", "2", "1") "," OP("p", "a", "i8", "1", "1")), "'b': expected uint8, as "},
+        {PIR("pir", OP("p", "b", "i8", "2", "1") "," OP("p", "a", "f8e4m3fn", "1", "1")),
+         "expected float8_e4m3fn, as "},
+        {PIR("pir", OP("p", "b", "bf16", "2", "1") "," OP("p", "a", "i8", "1", "1")), "expected bfloat16, as "},
+        {PIR("pir", OP("p", "b", "c128", "2", "1") "," OP("p", "a", "i8", "1", "1")), "expected complex128, as "},
+        {PIR("pir", OP("p", "b", "i8", "2, 1", "1") "," OP("p", "a", "i8", "1", "1")),
+         "expected the shape [2, 1], as "},
+        {PIR("pir", OP("p", "b", "i8", "\"2\"", "1")), "m.json: offset 151: expected a dimension, found a string"},
+        {PIR("pir", "{\"#\":\"p\",\"A\":[0]}"), "expected a parameter with a name"},
+        {PIR("pir", "{\"#\":\"p\",\"A\":[\"a\\u0000\"]}"), "expected the name of a parameter"},
+        {PIR("mlir", OP("p", "b", "i8", "2", "1")), "m.json: expected a program of Paddle 3, found other JSON"},
+        {"{}", "expected a program of Paddle 3, found other JSON"},
+        {"[]", "expected an object"},
+        {"{\"base_code\":", "m.json: offset"},
+    };
+    const char *dir = fresh("pir", "m.pdiparams");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_write(path_in(dir, "m.json"), cases[i].text, strlen(cases[i].text));
+        if (cases[i].why) {
+            refused(path_in(dir, "m.pdiparams"), cases[i].why);
+            continue;
+        }
+        h5ckpt_state *s = opened(path_in(dir, "m.pdiparams"));
+        CU_ASSERT_TRUE(is_named(s, 0, "a") && is_named(s, 1, "b"));
+        CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
+        h5ckpt_state_free(s);
+    }
+}
+
 static void new_weights_go_beside_their_program(void)
 {
     const char *dir = fresh("beside", "x");
@@ -397,6 +448,7 @@ int main(void)
 {
     static const test_case cases[] = {
         {"Paddle 2's program tells names", paddle_2_program_tells_names},
+        {"Paddle 3's program tells names", paddle_3_program_tells_names},
         {"fluid's __model__ tells names", fluid_model_file_tells_names},
         {"the info alone tells names", the_info_alone_tells_names},
         {"they come back byte for byte through HDF5", they_come_back_byte_for_byte_through_hdf5},
@@ -407,6 +459,7 @@ int main(void)
         {"an info that is no dict of names is refused", an_info_that_is_no_dict_of_names_is_refused},
         {"a program that disagrees is refused", a_program_that_disagrees_is_refused},
         {"a program cut anywhere is refused", a_program_cut_anywhere_is_refused},
+        {"a program of Paddle 3 is checked too", a_program_of_paddle_3_is_checked_too},
         {"new weights go beside their program", new_weights_go_beside_their_program},
         {"weights that are not the program's are refused", weights_that_are_not_the_programs_are_refused},
         {"a file cut anywhere is refused", a_file_cut_anywhere_is_refused},

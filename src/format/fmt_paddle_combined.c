@@ -65,13 +65,10 @@ static int fail_nameless(const reader *r, h5ckpt_error **err)
 static int check_var(const h5ck_program_var *var, const h5ckpt_tensor_info *info, const char *program,
                      h5ckpt_error **err)
 {
-    bool same = info->rank == var->rank;
-    if (!var->typed)
-        return 0;
-    if (info->dtype != var->dtype)
-        return h5ck_fail(err, H5CKPT_INVALID, "expected %s, as %s says, found %s",
-                         var->dtype ? h5ckpt_dtype_name(var->dtype) : "a type that is not known here", program,
-                         h5ckpt_dtype_name(info->dtype));
+    bool same = info->rank == var->rank || !var->typed;
+    if (var->dtype && info->dtype != var->dtype)
+        return h5ck_fail(err, H5CKPT_INVALID, "expected %s, as %s says, found %s", h5ckpt_dtype_name(var->dtype),
+                         program, h5ckpt_dtype_name(info->dtype));
     for (size_t i = 0; same && i < var->rank; i++)
         same = var->shape[i] < 0 || (uint64_t)var->shape[i] == info->shape[i];
     if (same)

@@ -40,6 +40,18 @@ static int refuse_object(void *user, const h5ckpt_object *object, h5ckpt_error *
                      object->class_name);
 }
 
+static int read_pir(const char *path, h5ck_arena *arena, h5ck_program *vars, h5ckpt_error **err)
+{
+    h5ck_arena scratch = {NULL};
+    h5ck_file f;
+    unsigned char *text;
+    int rc = h5ck_fs_slurp(path, NULL, MAX_TEXT, &scratch, &f, &text, err);
+    if (rc == 0)
+        rc = h5ck_program_read_pir((const char *)text, (size_t)f.size, arena, vars, err);
+    h5ck_arena_free(&scratch);
+    return rc;
+}
+
 /* Its keys are the names; what it says of each is not needed. */
 static int read_info(const char *path, h5ck_arena *arena, h5ck_program *vars, h5ckpt_error **err)
 {
@@ -92,11 +104,9 @@ static int read_lines(const char *path, h5ck_arena *arena, h5ck_program *vars, h
 static const char ending[] = ".pdiparams";
 
 static const neighbour neighbours[] = {
-    {STEM, ".pdmodel", NULL, true, read_desc},
-    {WHOLE, ".info", NULL, false, read_info},
-    {FOLDER, "__model__", NULL, true, read_desc},
-    {FOLDER, "model", "params", true, read_desc},
-    {FOLDER, "var_names.pdvar", NULL, false, read_lines},
+    {STEM, ".pdmodel", NULL, true, read_desc},    {STEM, ".json", NULL, true, read_pir},
+    {WHOLE, ".info", NULL, false, read_info},     {FOLDER, "__model__", NULL, true, read_desc},
+    {FOLDER, "model", "params", true, read_desc}, {FOLDER, "var_names.pdvar", NULL, false, read_lines},
 };
 
 enum { NEIGHBOURS = sizeof neighbours / sizeof *neighbours };

@@ -5,6 +5,7 @@
  * of X are not):
  *
  *     X.pdmodel            a program (ProgramDesc)                                  Paddle 2, and 3 when told to
+ *     X.json               a program (JSON)                                         Paddle 3
  *     FILE.info            a pickle: name -> {structured_name, ...}                 Paddle 2; what h5ckpt writes
  *     __model__            a program                                                Paddle 1 and 2
  *     model                a program, where the file is called `params`             models that were published so

@@ -172,7 +172,7 @@ static int keep_var(var *v, h5ck_program *p, h5ck_arena *arena, h5ckpt_error **e
 {
     if (!v->persistable || v->type != LOD_TENSOR || !v->named)
         return 0;
-    h5ck_program_var kept = {.typed = true, .dtype = v->dtype, .rank = v->rank};
+    h5ck_program_var kept = {.dtype = v->dtype, .typed = true, .rank = v->rank};
     int rc = h5ck_pb_string(&v->name, MAX_NAME, arena, &kept.name, err);
     if (rc)
         return rc;
