@@ -55,7 +55,7 @@ static int read_pir(const char *path, h5ck_arena *arena, h5ck_program *vars, h5c
 /* Its keys are the names; what it says of each is not needed. */
 static int read_info(const char *path, h5ck_arena *arena, h5ck_program *vars, h5ckpt_error **err)
 {
-    const h5ck_pickle_policy policy = {refuse_object, NULL};
+    const h5ck_pickle_policy policy = {.check_object = refuse_object};
     h5ck_file f;
     unsigned char *bytes;
     h5ckpt_value value;
