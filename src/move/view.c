@@ -27,7 +27,8 @@ typedef struct view {
     size_t rank;
     uint64_t shape[H5CK_MAX_RANK], stride[H5CK_MAX_RANK];
     uint64_t nbytes; /* of the result */
-    atomic_int verified;
+    atomic_int own, *verified;
+    bool shared; /* `verified` is not its own */
 } view;
 
 /* How much of the source is read at once: a decoder's slab, where it has one, lest it unpack the same chunk anew. */
@@ -180,9 +181,9 @@ static int read_view(const h5ck_decoder *self, uint64_t offset, void *buf, size_
     unsigned char *block = malloc(room);
     if (!block)
         return h5ck_fail_nomem(err);
-    int rc = atomic_load(&v->verified) ? 0 : verify(v, block, room, err);
+    int rc = atomic_load(v->verified) ? 0 : verify(v, block, room, err);
     if (rc == 0) {
-        atomic_store(&v->verified, 1);
+        atomic_store(v->verified, 1);
         rc = read_range(v, offset, buf, n, block, room, err);
     }
     free(block);
@@ -240,7 +241,7 @@ static const char *describe(const view *v, h5ck_arena *arena)
 /* The source's own extent, moved on, where that will do. */
 static bool is_plain(const view *v)
 {
-    return v->run && !v->swap && v->from == v->to && v->source->extent.kind != H5CK_EXTENT_DECODER;
+    return v->run && !v->swap && !v->shared && v->from == v->to && v->source->extent.kind != H5CK_EXTENT_DECODER;
 }
 
 static void move_on(const view *v, h5ck_extent *extent)
@@ -267,7 +268,9 @@ int h5ck_view_make(h5ck_arena *arena, const h5ck_view *given, h5ck_extent *exten
     v->first = given->first;
     v->rank = given->rank;
     v->swap = given->swap && v->from->size > 1;
-    atomic_init(&v->verified, 0);
+    v->shared = given->checked != NULL;
+    v->verified = v->shared ? given->checked : &v->own;
+    atomic_init(&v->own, 0);
     for (size_t i = 0; i < v->rank; i++)
         v->shape[i] = given->shape[i];
     int rc = h5ck_tensor_nbytes(v->to, v->rank, v->shape, &v->nbytes, err);
@@ -297,52 +300,67 @@ int h5ck_view_make(h5ck_arena *arena, const h5ck_view *given, h5ck_extent *exten
     return v->decoder.what ? 0 : h5ck_fail_nomem(err);
 }
 
-/* ---- Several, one behind the other ---- */
+/* ---- Several, in turns ---- */
 
 typedef struct row {
     h5ck_decoder decoder; /* first */
     size_t count;
     const h5ckpt_tensor **parts;
-    uint64_t *ends; /* where each ends in the whole */
+    uint64_t *ends; /* where each part's run ends in a round */
+    uint64_t round; /* bytes of all runs */
 } row;
 
 static int read_row(const h5ck_decoder *self, uint64_t offset, void *buf, size_t n, h5ckpt_error **err)
 {
     const row *r = (const row *)self;
     unsigned char *out = buf;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && n > 0 && i < r->count; i++) {
-        if (offset >= r->ends[i])
-            continue;
-        uint64_t begin = i ? r->ends[i - 1] : 0, left = r->ends[i] - offset;
+    uint64_t round = r->round ? offset / r->round : 0, at = r->round ? offset % r->round : 0;
+    int rc = r->round == 0 && n > 0 ? h5ck_fail(err, H5CKPT_INVALID, "expected a range inside of the parts") : 0;
+    for (size_t i = 0; rc == 0 && n > 0;) {
+        while (r->ends[i] <= at)
+            i++;
+        uint64_t begin = i ? r->ends[i - 1] : 0, left = r->ends[i] - at;
         size_t part = left < n ? (size_t)left : n;
-        rc = h5ck_move_read(r->parts[i], offset - begin, out, part, err);
+        rc = h5ck_move_read(r->parts[i], round * (r->ends[i] - begin) + at - begin, out, part, err);
         out += part;
-        offset += part;
+        at += part;
         n -= part;
+        if (at == r->round) {
+            at = 0;
+            round++;
+            i = 0;
+        }
     }
-    if (rc == 0 && n > 0)
-        rc = h5ck_fail(err, H5CKPT_INVALID, "expected a range inside of the parts, found one past them");
     return rc;
 }
 
-int h5ck_view_concatenate(h5ck_arena *arena, const h5ckpt_tensor *const *parts, size_t count, h5ck_extent *extent,
-                          h5ckpt_error **err)
+int h5ck_view_interleave(h5ck_arena *arena, const h5ckpt_tensor *const *parts, size_t count, uint64_t rounds,
+                         h5ck_extent *extent, h5ckpt_error **err)
 {
     row *r = h5ck_arena_zalloc(arena, 1, sizeof *r);
-    uint64_t end = 0;
+    uint64_t all = 0;
     if (!r || !(r->parts = h5ck_arena_zalloc(arena, count, sizeof *r->parts)) ||
         !(r->ends = h5ck_arena_zalloc(arena, count, sizeof *r->ends)))
         return h5ck_fail_nomem(err);
     for (size_t i = 0; i < count; i++) {
+        uint64_t nbytes = parts[i]->info.nbytes;
         r->parts[i] = parts[i];
-        if (h5ck_ckd_add(end, parts[i]->info.nbytes, &end))
+        if (h5ck_ckd_add(all, nbytes, &all))
             return h5ck_fail(err, H5CKPT_INVALID, "expected parts whose size fits 64 bits, found more");
-        r->ends[i] = end;
+        if (rounds ? nbytes % rounds != 0 : nbytes != 0)
+            return h5ck_fail(err, H5CKPT_INVALID, "expected a part of %" PRIu64 " equal runs, found %" PRIu64 " bytes",
+                             rounds, nbytes);
+        r->ends[i] = r->round += rounds ? nbytes / rounds : 0;
     }
     r->count = count;
     r->decoder = (h5ck_decoder){read_row, "joined from parts", SLAB};
     *extent = (h5ck_extent){
         .kind = H5CK_EXTENT_DECODER, .file = count ? parts[0]->extent.file : NULL, .decoder = &r->decoder};
     return 0;
+}
+
+int h5ck_view_concatenate(h5ck_arena *arena, const h5ckpt_tensor *const *parts, size_t count, h5ck_extent *extent,
+                          h5ckpt_error **err)
+{
+    return h5ck_view_interleave(arena, parts, count, 1, extent, err);
 }

@@ -14,6 +14,8 @@
 #include "base/arena.h"
 #include "model/tensor.h"
 
+#include <stdatomic.h>
+
 typedef struct h5ck_view {
     const h5ckpt_tensor *source; /* its elements count as one row: its own shape is of no interest */
     uint64_t first;              /* where in it element (0, 0, ...) is; in elements, as the strides */
@@ -22,6 +24,8 @@ typedef struct h5ck_view {
     const uint64_t *strides; /* of each axis, in the source; NULL: row-major without gaps */
     bool swap;               /* the source's numbers are big-endian */
     h5ckpt_dtype cast;       /* H5CKPT_DTYPE_NONE: as the source */
+    atomic_int *checked; /* NULL, or a flag for all views of this source: its digest, if any, is checked by the first of
+                                them that is read. Such a view is a decoder even where it is a plain run */
 } h5ck_view;
 
 /* Fills in *extent; strings and decoder lie in the arena. A view that reaches outside its source is H5CKPT_INVALID, a
@@ -32,5 +36,10 @@ int h5ck_view_make(h5ck_arena *arena, const h5ck_view *view, h5ck_extent *extent
 /* The elements of all parts, one behind the other. `parts` is copied. */
 int h5ck_view_concatenate(h5ck_arena *arena, const h5ckpt_tensor *const *parts, size_t count, h5ck_extent *extent,
                           h5ckpt_error **err);
+
+/* Each part is cut into `rounds` equal runs: the first run of each part, then the second of each, and so on. So are
+ * tensors joined along an axis that is not their first. A part whose size `rounds` does not divide is H5CKPT_INVALID. */
+int h5ck_view_interleave(h5ck_arena *arena, const h5ckpt_tensor *const *parts, size_t count, uint64_t rounds,
+                         h5ck_extent *extent, h5ckpt_error **err);
 
 #endif
