@@ -1,9 +1,10 @@
 # embed.awk - schema/*.yaml -> schema_builtin.c, so that the library needs no file beside it.
 #
-#     awk -f schema/embed.awk schema/paddle.yaml > schema_builtin.c
+#     awk -f schema/embed.awk schema/paddle.yaml schema/names/*.yaml > schema_builtin.c
 #
 # Each text becomes an array of bytes (a string literal of this length is more than C11 promises), and the table
-# h5ck_schema_builtins (schema/builtin.h) names it after its file. Any POSIX awk will do. Some awks count bytes, others
+# h5ck_schema_builtins (schema/builtin.h) names it after its file, and says by its first keys what it is: a line that begins
+# with `names:` makes it name rules, and `doc: "..."` is its one line. Any POSIX awk will do. Some awks count bytes, others
 # characters of the locale's UTF-8: the texts come out the same.
 
 BEGIN {
@@ -76,9 +77,15 @@ FNR == 1 {
     sub(/.*\//, "", name)
     sub(/\.yaml$/, "", name)
     names[++texts] = name
+    docs[texts] = "NULL"
+    rules[texts] = 0
     print ""
     print "static const unsigned char text_" texts "[] = {"
 }
+
+/^names:/ { rules[texts] = 1 }
+
+/^doc: "[^"\\]*"$/ { docs[texts] = substr($0, 6) }
 
 {
     n = length($0)
@@ -92,7 +99,7 @@ END {
     print ""
     print "const h5ck_schema_builtin_row h5ck_schema_builtins[] = {"
     for (i = 1; i <= texts; i++)
-        print "    {\"" names[i] "\", (const char *)text_" i ", " sizes[i] "},"
-    print "    {NULL, NULL, 0},"
+        print "    {{\"" names[i] "\", " docs[i] ", " rules[i] "}, (const char *)text_" i ", " sizes[i] "},"
+    print "    {{NULL, NULL, 0}, NULL, 0},"
     print "};"
 }

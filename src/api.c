@@ -110,22 +110,30 @@ static void close_state(void *state)
     h5ckpt_state_free(state);
 }
 
-/* The name rules of a schema map another layout onto its own: they do not apply to what it has mapped already. Where
- * they do, *state becomes the mapped one, which takes the other along. */
-static int map_names(h5ckpt_state **state, const h5ck_log *log, h5ckpt_error **err)
+/* *state becomes the mapped one, which takes the other along. */
+static int map_by(const h5ck_schema *rules, h5ckpt_state **state, const h5ck_log *log, h5ckpt_error **err)
 {
     h5ckpt_state *from = *state, *to;
-    const h5ck_schema *s = from->schema;
-    if (s->rule_count == 0 || (from->written_by && strcmp(from->written_by, s->name) == 0))
-        return 0;
-    int rc = h5ck_schema_apply_rules(s, from, &to, log, err);
-    if (rc)
+    int rc = h5ck_schema_apply_rules(rules, from, &to, log, err);
+    if (rc || !to)
         return rc;
     *state = to;
-    to->schema = s;
-    to->mapped = true;
+    to->schema = from->schema;
+    to->mapped_by = h5ck_arena_strdup(&to->arena, rules->name);
     rc = h5ck_state_on_close(to, close_state, from, err);
+    if (rc == 0 && !to->mapped_by)
+        rc = h5ck_fail_nomem(err);
     return rc ? rc : h5ck_complete_decays(to, err);
+}
+
+/* The name rules of a schema map another layout onto its own: they do not apply to what it has mapped already. Those that
+ * are asked for by options->names always do, after those. */
+static int map_names(h5ckpt_state **state, const h5ck_schema *names, const h5ck_log *log, h5ckpt_error **err)
+{
+    const h5ck_schema *s = (*state)->schema;
+    bool own = (*state)->written_by && strcmp((*state)->written_by, s->name) == 0;
+    int rc = own ? 0 : map_by(s, state, log, err);
+    return rc || !names ? rc : map_by(names, state, log, err);
 }
 
 static int fill(h5ckpt_state *state, const char *path, const h5ckpt_options *o, h5ckpt_error **err)
@@ -164,12 +172,18 @@ h5ckpt_state *h5ck_open(const char *path, const h5ckpt_options *options, h5ckpt_
         return NULL;
     }
     const h5ck_log log = h5ck_options_log(&o);
+    const h5ck_schema *names = NULL;
     h5ckpt_state *state = h5ckpt_state_new();
-    int rc = state ? fill(state, path, &o, err) : h5ck_fail_nomem(err);
+    int rc = state ? 0 : h5ck_fail_nomem(err);
+    if (rc == 0 && o.names)
+        rc = h5ck_names_load(o.names, &names, err);
     if (rc == 0)
-        rc = h5ck_err_where(err, map_names(&state, &log, err), path, NULL);
+        rc = fill(state, path, &o, err);
+    if (rc == 0)
+        rc = h5ck_err_where(err, map_names(&state, names, &log, err), path, NULL);
     if (rc == 0)
         rc = choose(state, &o, err);
+    h5ck_schema_free(names);
     if (rc == 0)
         return state;
     h5ckpt_state_free(state);
@@ -379,8 +393,8 @@ char *h5ckpt_explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, con
         rc = h5ck_fail(err, H5CKPT_USAGE, "expected either a tensor or a decay to explain");
     if (rc == 0 && decay)
         explain_class(decay, &out);
-    if (rc == 0 && state->mapped)
-        h5ck_buf_printf(&out, "read through the name rules of the schema '%s'\n", state->schema->name);
+    if (rc == 0 && state->mapped_by)
+        h5ck_buf_printf(&out, "read through the name rules of '%s'\n", state->mapped_by);
     else if (rc == 0 && file && state->format && state->format->explain)
         rc = state->format->explain(state, tensor, decay, &out, err);
     else if (rc == 0)
@@ -396,6 +410,11 @@ char *h5ckpt_explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, con
     return (char *)out.data; /* the buffer's memory is the caller's from here on */
 }
 
+const h5ckpt_schema_info *h5ckpt_schema_at(size_t i)
+{
+    return h5ck_schema_builtin_at(i);
+}
+
 const char *h5ckpt_schema_text(const char *name)
 {
     return h5ck_schema_builtin_text(name);
@@ -406,7 +425,7 @@ int h5ckpt_schema_check(const char *path, h5ckpt_error **err)
     const h5ck_schema *schema = NULL;
     if (!path)
         return h5ck_fail(err, H5CKPT_USAGE, "expected the path of a schema, found none");
-    int rc = h5ck_schema_load(path, &schema, err);
+    int rc = h5ck_schema_load_any(path, &schema, err);
     h5ck_schema_free(schema);
     return rc;
 }

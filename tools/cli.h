@@ -107,6 +107,16 @@ extern const char *const cli_external[]; /* by h5ckpt_external */
         .name = "quiet", .letter = 'q', .help = "no notes, no progress bar", .kind = CLI_FLAG, .to = &(s).quiet        \
     }
 
+/* A row for the verbs that show or write what is read. */
+#define CLI_NAMES_OPTION(s)                                                                                            \
+    {                                                                                                                  \
+        .name = "names", .argument = "NAME|FILE",                                                                      \
+        .help =                                                                                                        \
+            "rename and transpose parameters by these name rules: built-in ones (h5ckpt schema lists them), or in a "  \
+            "file",                                                                                                    \
+        .kind = CLI_STRING, .to = &(s).options.names                                                                   \
+    }
+
 /* Puts lists and the note printer into s->options, after cli_parse. */
 void cli_source_ready(cli_source *s);
 void cli_source_free(cli_source *s);

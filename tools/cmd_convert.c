@@ -91,6 +91,7 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
          .choices = links,
          .otherwise = H5CKPT_LINK_RELATIVE},
         {.name = "no-sync", .help = "do not wait until DST is on disk", .kind = CLI_FLAG, .to = &s.options.no_sync},
+        CLI_NAMES_OPTION(s),
         CLI_SOURCE_OPTIONS(s),
         {.name = NULL}};
     if (cli_parse(self, options, argc, argv, &paths, &code)) {

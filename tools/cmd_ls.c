@@ -215,6 +215,7 @@ int cmd_ls(const cli_verb *self, int argc, char **argv)
     cli_operands path;
     int code = H5CKPT_OK, json = 0;
     const cli_option options[] = {{.name = "json", .help = "print one object in JSON", .kind = CLI_FLAG, .to = &json},
+                                  CLI_NAMES_OPTION(s),
                                   CLI_SOURCE_OPTIONS(s),
                                   {.name = NULL}};
     if (cli_parse(self, options, argc, argv, &path, &code)) {

@@ -1,14 +1,34 @@
-/* cmd_schema - h5ckpt schema [NAME], h5ckpt schema --check FILE. */
+/* cmd_schema - h5ckpt schema, h5ckpt schema NAME, h5ckpt schema --check FILE. */
 #include "term.h"
 #include "verbs.h"
 
 #include <stdio.h>
+#include <string.h>
+
+/* Schemas first, then name rules. */
+static int list_builtins(void)
+{
+    int width = 0;
+    for (size_t i = 0; h5ckpt_schema_at(i); i++)
+        width = (int)strlen(h5ckpt_schema_at(i)->name) > width ? (int)strlen(h5ckpt_schema_at(i)->name) : width;
+    for (int names = 0; names < 2; names++) {
+        term_set(TERM_BOLD);
+        fputs(names ? "name rules (--names)" : "schemas", stdout);
+        term_set(TERM_PLAIN);
+        putchar('\n');
+        for (size_t i = 0; h5ckpt_schema_at(i); i++)
+            if (h5ckpt_schema_at(i)->is_names == names)
+                printf("  %-*s  %s\n", width, h5ckpt_schema_at(i)->name,
+                       h5ckpt_schema_at(i)->doc ? h5ckpt_schema_at(i)->doc : "");
+    }
+    return H5CKPT_OK;
+}
 
 static int print_builtin(const char *name)
 {
     const char *text = h5ckpt_schema_text(name);
     if (!text) {
-        term_complain("schema: no built-in schema '%s'; there is: paddle", name ? name : "");
+        term_complain("schema: no built-in schema '%s'; 'h5ckpt schema' lists them", name);
         return H5CKPT_USAGE;
     }
     fputs(text, stdout);
@@ -36,5 +56,5 @@ int cmd_schema(const cli_verb *self, int argc, char **argv)
         term_complain("schema: give either a NAME or --check FILE");
         return H5CKPT_USAGE;
     }
-    return file ? check(file) : print_builtin(name.count ? name.at[0] : NULL);
+    return file ? check(file) : name.count ? print_builtin(name.at[0]) : list_builtins();
 }

@@ -191,6 +191,7 @@ int cmd_show(const cli_verb *self, int argc, char **argv)
          .kind = CLI_CHOICE,
          .to = &c.kind,
          .choices = kinds},
+        CLI_NAMES_OPTION(s),
         CLI_SOURCE_OPTIONS(s),
         {.name = NULL}};
     if (cli_parse(self, options, argc, argv, &at, &code)) {

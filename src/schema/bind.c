@@ -87,6 +87,46 @@ static int bind_number(h5ck_draft *d, const h5ck_node *node, double *number, boo
     return 0;
 }
 
+/* Digits only, and few enough to need no check for overflow. */
+static int bind_whole(h5ck_draft *d, const h5ck_node *node, uint64_t *number)
+{
+    enum { DIGITS = 12 };
+    bool word = node->kind == H5CK_NODE_TEXT && node->plain && node->length > 0 && node->length <= DIGITS &&
+                node->text[strspn(node->text, "0123456789")] == 0;
+    if (!word)
+        return h5ck_draft_wrong(d, node, node->kind == H5CK_NODE_TEXT && !node->plain ? "a quoted text" : NULL,
+                                "a whole number of at most %d digits", DIGITS);
+    *number = 0;
+    for (const char *c = node->text; *c; c++)
+        *number = *number * 10 + (uint64_t)(*c - '0');
+    return 0;
+}
+
+/* true, false, or a permutation. */
+static int bind_axes(h5ck_draft *d, const h5ck_node *node, h5ck_axes *axes)
+{
+    bool seen[H5CK_MAX_RANK] = {false};
+    if (node->kind != H5CK_NODE_LIST) {
+        *axes = (h5ck_axes){0};
+        return bind_flag(d, node, &axes->reverse);
+    }
+    *axes = (h5ck_axes){.count = node->count};
+    if (node->count == 0 || node->count > H5CK_MAX_RANK)
+        return h5ck_draft_wrong(d, node, NULL, "true, false or a list of 1 to %d axes", H5CK_MAX_RANK);
+    size_t i = 0;
+    for (const h5ck_node *n = node->first; n; n = n->next) {
+        uint64_t axis;
+        int rc = bind_whole(d, n, &axis);
+        if (rc)
+            return rc;
+        if (axis >= node->count || seen[axis])
+            return h5ck_draft_wrong(d, n, NULL, "each axis from 0 to %zu once", node->count - 1);
+        seen[axis] = true;
+        axes->at[i++] = (unsigned char)axis;
+    }
+    return 0;
+}
+
 static int bind_dtype(h5ck_draft *d, const h5ck_node *node, h5ckpt_dtype *dtype)
 {
     const h5ck_dtype *row = node->kind == H5CK_NODE_TEXT ? h5ck_dtype_from_name(node->text) : NULL;
@@ -153,6 +193,23 @@ static int bind_texts(h5ck_draft *d, const h5ck_node *node, const h5ck_key *k, v
     return rc;
 }
 
+static int bind_wholes(h5ck_draft *d, const h5ck_node *node, const h5ck_key *k, void *target)
+{
+    enum { MOST = 1024 };
+    size_t *count = member(target, k->beside);
+    void *added = NULL;
+    if (node->kind != H5CK_NODE_LIST)
+        return h5ck_draft_wrong(d, node, NULL, "a list for '%s'", k->name);
+    if (node->count > MOST)
+        return h5ck_draft_wrong(d, node, "more", "at most %d numbers", MOST);
+    int rc = grow(d, NULL, sizeof(uint64_t), 0, node->count, member(target, k->offset), &added);
+    uint64_t *number = added;
+    for (const h5ck_node *n = node->first; rc == 0 && n; n = n->next)
+        rc = bind_whole(d, n, number++);
+    *count = node->count;
+    return rc;
+}
+
 static int bind_map(h5ck_draft *d, const h5ck_node *node, const h5ck_keys *t, void *target);
 
 static int bind_list(h5ck_draft *d, const h5ck_node *node, const h5ck_key *k, void *target)
@@ -195,6 +252,15 @@ static int bind_value(h5ck_draft *d, const h5ck_node *node, const h5ck_key *k, v
         return bind_flag(d, node, at);
     case H5CK_KEY_NUMBER:
         return bind_number(d, node, at, beside);
+    case H5CK_KEY_WHOLE: {
+        int rc = bind_whole(d, node, at);
+        *(bool *)beside = rc == 0;
+        return rc;
+    }
+    case H5CK_KEY_WHOLES:
+        return bind_wholes(d, node, k, target);
+    case H5CK_KEY_AXES:
+        return bind_axes(d, node, at);
     case H5CK_KEY_DTYPE:
         return bind_dtype(d, node, at);
     case H5CK_KEY_TYPE:
@@ -233,7 +299,8 @@ static const h5ck_key *find_key(h5ck_draft *d, const h5ck_node *node, const h5ck
 /* A schema must have its own name even where it extends another; so must an element its required keys. */
 static bool may_be_missing(const h5ck_draft *d, const h5ck_keys *t, const h5ck_key *k)
 {
-    return !k->required || (d->extending && t->size == 0 && !(t == &h5ck_schema_keys && k == t->keys));
+    bool own_name = (t == &h5ck_schema_keys || t == &h5ck_names_keys) && k == t->keys;
+    return !k->required || (d->extending && t->size == 0 && !own_name);
 }
 
 /* Recursion is as deep as the tables are nested: five. */
@@ -261,5 +328,5 @@ static int bind_map(h5ck_draft *d, const h5ck_node *node, const h5ck_keys *t, vo
 
 int h5ck_draft_bind(h5ck_draft *d, const h5ck_node *root)
 {
-    return bind_map(d, root, &h5ck_schema_keys, d->schema);
+    return bind_map(d, root, d->schema->is_names ? &h5ck_names_keys : &h5ck_schema_keys, d->schema);
 }

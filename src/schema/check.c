@@ -288,18 +288,58 @@ static const char *regex_excess(const char *match, unsigned long *of_schema)
     return *of_schema > REPEATS ? "more repeats in all rules" : NULL;
 }
 
-static int check_rename(h5ck_draft *d, const h5ck_rule *r, size_t groups)
+/* A text that makes a name; NULL is none. */
+static int check_references(h5ck_draft *d, const h5ck_rule *r, const char *text, size_t groups)
 {
-    for (const char *p = r->rename; p && *p; p++) {
+    for (const char *p = text; p && *p; p++) {
         if (*p != '\\')
             continue;
         p++;
         char found[3] = {'\\', *p, 0};
         if (*p != '\\' && !(*p >= '0' && *p <= '9'))
-            return h5ck_draft_wrong_text(d, r->rename, found, "\\0 to \\9, or \\\\ for one backslash");
+            return h5ck_draft_wrong_text(d, text, found, "\\0 to \\9, or \\\\ for one backslash");
         if (*p != '\\' && (size_t)(*p - '0') > groups)
-            return h5ck_draft_wrong_text(d, r->rename, found, "references to the %zu groups of '%s'", groups, r->match);
+            return h5ck_draft_wrong_text(d, text, found, "references to the %zu groups of '%s'", groups, r->match);
     }
+    return 0;
+}
+
+static int check_all_references(h5ck_draft *d, const h5ck_rule *r, size_t groups)
+{
+    int rc = check_references(d, r, r->rename, groups);
+    if (rc == 0)
+        rc = check_references(d, r, r->beside, groups);
+    if (rc == 0)
+        rc = check_references(d, r, r->copy, groups);
+    for (size_t i = 0; rc == 0 && i < r->split_count; i++)
+        rc = check_references(d, r, r->split[i], groups);
+    for (size_t i = 0; rc == 0 && i < r->merge_count; i++)
+        rc = check_references(d, r, r->merge[i], groups);
+    return rc;
+}
+
+/* Which of a rule's keys go together. */
+static int check_actions(h5ck_draft *d, const h5ck_rule *r)
+{
+    bool parts = r->split_count || r->merge_count;
+    bool turns = r->transpose.reverse || r->transpose.count;
+    if (r->drop && (r->rename || r->copy || turns || r->cast != H5CKPT_DTYPE_NONE || parts))
+        return h5ck_draft_wrong_text(d, r->match, "both", "'drop', or what else to do with '%s'", r->match);
+    if (r->split_count && (r->merge_count || r->rename || r->copy))
+        return h5ck_draft_wrong_text(d, r->match, "both", "'split', or 'merge', 'rename' or 'copy' of '%s'", r->match);
+    if (r->merge_count && r->copy)
+        return h5ck_draft_wrong_text(d, r->match, "both", "'merge' or 'copy' of '%s'", r->match);
+    if (r->split_count == 1 || r->merge_count == 1)
+        return h5ck_draft_wrong_text(d, r->match, "one", "at least two parts of '%s'", r->match);
+    if (r->merge_count && !r->rename)
+        return h5ck_draft_wrong_text(d, r->match, "none", "'rename' beside 'merge': the whole's name");
+    if ((r->has_axis || r->stack) && !parts)
+        return h5ck_draft_wrong_text(d, r->match, "neither", "'split' or 'merge' beside 'axis' and 'stack'");
+    if (r->size_count && (r->size_count != r->split_count || r->stack))
+        return h5ck_draft_wrong_text(d, r->match, r->stack ? "'stack'" : "others",
+                                     "'sizes' only beside 'split', one for each part, and not beside 'stack'");
+    if (r->has_rank && r->transpose.count && r->rank != r->transpose.count && !parts)
+        return h5ck_draft_wrong_text(d, r->match, "others", "as many axes in 'transpose' as 'rank' says");
     return 0;
 }
 
@@ -322,9 +362,8 @@ static int check_rule(h5ck_draft *d, const h5ck_rule *r, unsigned long *repeats)
     }
     size_t groups = regex.re_nsub;
     regfree(&regex);
-    if (r->drop && (r->rename || r->transpose || r->cast != H5CKPT_DTYPE_NONE))
-        return h5ck_draft_wrong_text(d, r->match, "both", "'drop', or what else to do with '%s'", r->match);
-    return check_rename(d, r, groups);
+    rc = check_actions(d, r);
+    return rc ? rc : check_all_references(d, r, groups);
 }
 
 static int check_rules(h5ck_draft *d)
@@ -342,6 +381,8 @@ static int check_rules(h5ck_draft *d)
 
 int h5ck_draft_finish(h5ck_draft *d)
 {
+    if (d->schema->is_names)
+        return check_rules(d);
     int rc = check_names(d);
     if (rc == 0)
         rc = finish_base(d);

@@ -96,11 +96,22 @@ static const h5ck_keys scheduler_table = {"a scheduler", scheduler_keys, COUNT(s
 
 static const h5ck_key rule_keys[] = {
     {"match", H5CK_KEY_TEXT, true, IN(h5ck_rule, match), NOWHERE, &form_name, NULL},
+    {"rank", H5CK_KEY_WHOLE, false, IN(h5ck_rule, rank), IN(h5ck_rule, has_rank), NULL, NULL},
+    {"dtype", H5CK_KEY_DTYPE, false, IN(h5ck_rule, dtype), NOWHERE, NULL, NULL},
+    {"beside", H5CK_KEY_TEXT, false, IN(h5ck_rule, beside), NOWHERE, &form_name, NULL},
     {"rename", H5CK_KEY_TEXT, false, IN(h5ck_rule, rename), NOWHERE, &form_any, NULL},
     {"drop", H5CK_KEY_FLAG, false, IN(h5ck_rule, drop), NOWHERE, NULL, NULL},
-    {"transpose", H5CK_KEY_FLAG, false, IN(h5ck_rule, transpose), NOWHERE, NULL, NULL},
+    {"copy", H5CK_KEY_TEXT, false, IN(h5ck_rule, copy), NOWHERE, &form_name, NULL},
+    {"transpose", H5CK_KEY_AXES, false, IN(h5ck_rule, transpose), NOWHERE, NULL, NULL},
     {"cast", H5CK_KEY_DTYPE, false, IN(h5ck_rule, cast), NOWHERE, NULL, NULL},
+    {"split", H5CK_KEY_TEXTS, false, IN(h5ck_rule, split), IN(h5ck_rule, split_count), &form_name, NULL},
+    {"sizes", H5CK_KEY_WHOLES, false, IN(h5ck_rule, sizes), IN(h5ck_rule, size_count), NULL, NULL},
+    {"merge", H5CK_KEY_TEXTS, false, IN(h5ck_rule, merge), IN(h5ck_rule, merge_count), &form_name, NULL},
+    {"axis", H5CK_KEY_WHOLE, false, IN(h5ck_rule, axis), IN(h5ck_rule, has_axis), NULL, NULL},
+    {"stack", H5CK_KEY_FLAG, false, IN(h5ck_rule, stack), NOWHERE, NULL, NULL},
+    {"reason", H5CK_KEY_TEXT, false, IN(h5ck_rule, reason), NOWHERE, &form_line, NULL},
 };
+_Static_assert(COUNT(rule_keys) <= H5CK_KEYS_MOST, "a rule is the longest table");
 static const h5ck_keys rule_table = {"a rule", rule_keys, COUNT(rule_keys), OF(h5ck_rule), 1024};
 
 static const h5ck_key directory_keys[] = {
@@ -153,6 +164,7 @@ static const h5ck_keys decays_table = {"decays", decays_keys, COUNT(decays_keys)
 static const h5ck_key schema_keys[] = {
     {"schema", H5CK_KEY_TEXT, true, IN(h5ck_schema, name), NOWHERE, &form_part, NULL},
     {"extends", H5CK_KEY_TEXT, false, IN(h5ck_schema, extends), NOWHERE, &form_name, NULL},
+    {"doc", H5CK_KEY_TEXT, false, IN(h5ck_schema, doc), NOWHERE, &form_line, NULL},
     {"save_directory", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &directory_table},
     {"hdf5", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &hdf5_table},
     {"decays", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &decays_table},
@@ -160,8 +172,16 @@ static const h5ck_key schema_keys[] = {
      &scheduler_table},
     {"rules", H5CK_KEY_LIST, false, IN(h5ck_schema, rules), IN(h5ck_schema, rule_count), NULL, &rule_table},
 };
-_Static_assert(COUNT(attribute_keys) <= H5CK_KEYS_MOST, "attributes is the longest table");
+_Static_assert(COUNT(attribute_keys) <= H5CK_KEYS_MOST, "attributes is the longest mapping");
 const h5ck_keys h5ck_schema_keys = {"the schema", schema_keys, COUNT(schema_keys), NOWHERE, 0};
+
+static const h5ck_key names_keys[] = {
+    {"names", H5CK_KEY_TEXT, true, IN(h5ck_schema, name), NOWHERE, &form_part, NULL},
+    {"extends", H5CK_KEY_TEXT, false, IN(h5ck_schema, extends), NOWHERE, &form_name, NULL},
+    {"doc", H5CK_KEY_TEXT, false, IN(h5ck_schema, doc), NOWHERE, &form_line, NULL},
+    {"rules", H5CK_KEY_LIST, true, IN(h5ck_schema, rules), IN(h5ck_schema, rule_count), NULL, &rule_table},
+};
+const h5ck_keys h5ck_names_keys = {"the name rules", names_keys, COUNT(names_keys), NOWHERE, 0};
 
 const void *h5ck_key_pointer(const h5ck_key *k, const void *from)
 {

@@ -16,6 +16,9 @@ typedef enum h5ck_key_kind {
     H5CK_KEY_TEXTS,  /* const char *const *, and its count */
     H5CK_KEY_FLAG,   /* bool */
     H5CK_KEY_NUMBER, /* double, and a bool that says it is there */
+    H5CK_KEY_WHOLE,  /* uint64_t, and a bool that says it is there */
+    H5CK_KEY_WHOLES, /* const uint64_t *, and its count */
+    H5CK_KEY_AXES,   /* h5ck_axes: true or false, or a list */
     H5CK_KEY_DTYPE,  /* h5ckpt_dtype, by name */
     H5CK_KEY_TYPE,   /* h5ck_field_type, by name */
     H5CK_KEY_MEANS,  /* h5ck_meaning, by name */
@@ -58,7 +61,7 @@ const void *h5ck_key_pointer(const h5ck_key *k, const void *from);
 /* Any other member, or what is beside one. */
 #define H5CK_KEY_GET(type, from, offset) (*(type const *)(const void *)((const char *)(from) + (offset)))
 
-/* The whole of it: what fills an h5ck_schema. Its first key is the schema's own name. */
-extern const h5ck_keys h5ck_schema_keys;
+/* The whole of it: what fills an h5ck_schema, and what fills one that is name rules alone. The first key is its name. */
+extern const h5ck_keys h5ck_schema_keys, h5ck_names_keys;
 
 #endif

@@ -11,6 +11,7 @@
 #include "schema/builtin.h"
 #include "schema/keys.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +66,29 @@ static void print_texts(const h5ck_key *k, const void *from, int depth)
     puts("},");
 }
 
+static void print_wholes(const h5ck_key *k, const void *from, int depth)
+{
+    const uint64_t *numbers = h5ck_key_pointer(k, from);
+    size_t count = H5CK_KEY_GET(size_t, from, k->beside);
+    int indent = 4 * depth;
+    if (count == 0)
+        return;
+    printf("%*s.%s = %zu,\n%*s.%s = (const uint64_t[]){", indent, "", k->beside_member, count, indent, "", k->member);
+    for (size_t i = 0; i < count; i++)
+        printf("%s%" PRIu64, i ? ", " : "", numbers[i]);
+    puts("},");
+}
+
+static void print_axes(const h5ck_key *k, const h5ck_axes *axes, int depth)
+{
+    if (!axes->reverse && axes->count == 0)
+        return;
+    printf("%*s.%s = {%d, %zu, {", 4 * depth, "", k->member, axes->reverse, axes->count);
+    for (size_t i = 0; i < axes->count; i++)
+        printf("%s%d", i ? ", " : "", axes->at[i]);
+    puts(axes->count ? "}}," : "0}},");
+}
+
 static void print_member(const h5ck_key *k, const void *from, int depth)
 {
     int indent = 4 * depth;
@@ -88,6 +112,19 @@ static void print_member(const h5ck_key *k, const void *from, int depth)
             printf("%*s.%s = %a,\n%*s.%s = true,\n", indent, "", k->member, H5CK_KEY_GET(double, from, k->offset),
                    indent, "", k->beside_member);
         break;
+    case H5CK_KEY_WHOLE:
+        if (H5CK_KEY_GET(bool, from, k->beside))
+            printf("%*s.%s = %" PRIu64 ",\n%*s.%s = true,\n", indent, "", k->member,
+                   H5CK_KEY_GET(uint64_t, from, k->offset), indent, "", k->beside_member);
+        break;
+    case H5CK_KEY_WHOLES:
+        print_wholes(k, from, depth);
+        break;
+    case H5CK_KEY_AXES: {
+        const h5ck_axes axes = H5CK_KEY_GET(h5ck_axes, from, k->offset);
+        print_axes(k, &axes, depth);
+        break;
+    }
     case H5CK_KEY_DTYPE:
         printf("%*s.%s = %d,\n", indent, "", k->member, (int)H5CK_KEY_GET(h5ckpt_dtype, from, k->offset));
         break;
@@ -118,16 +155,18 @@ int main(void)
     puts("/* Made by src/schema/precompile.c from the files in schema/: do not edit. */\n#include "
          "\"schema/builtin.h\"\n");
     size_t count = 0;
-    for (const h5ck_schema_builtin_row *b = h5ck_schema_builtins; b->name; b++) {
+    for (const h5ck_schema_builtin_row *b = h5ck_schema_builtins; b->info.name; b++) {
         const h5ck_schema *s;
         h5ckpt_error *err = NULL;
-        if (h5ck_schema_builtin(b->name, &s, &err)) {
-            fprintf(stderr, "precompile: schema/%s.yaml: %s\n", b->name, err->message);
+        if (b->info.is_names ? h5ck_names_load(b->info.name, &s, &err) : h5ck_schema_builtin(b->info.name, &s, &err)) {
+            fprintf(stderr, "precompile: built-in %s: %s\n", b->info.name, err->message);
             h5ckpt_error_free(err);
             return 1;
         }
         printf("static const h5ck_schema schema_%zu = {\n", ++count);
-        print_members(&h5ck_schema_keys, s, 1);
+        if (s->is_names)
+            puts("    .is_names = true,");
+        print_members(s->is_names ? &h5ck_names_keys : &h5ck_schema_keys, s, 1);
         puts("};\n");
         h5ck_schema_free(s);
     }

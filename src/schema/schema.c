@@ -9,6 +9,9 @@
  * H5CK_SCHEMA_DEPTH deep, more than H5CK_SCHEMA_NODES of them, and texts with a zero byte in them. The parser is
  * event-driven and its stack is an array, so depth costs nothing.
  *
+ * A document whose first key is `names` holds name rules alone; all others are schemas. Either may extend a built-in one of
+ * its kind.
+ *
  * Built-in schemas are texts too, but not read when h5ckpt runs: precompile.c has done it. Where it could not run (h5ckpt
  * is being cross-compiled), and for a schema that extends one, the text is read.
  */
@@ -249,10 +252,12 @@ static int read_nodes(h5ck_draft *d, const unsigned char *data, size_t size, con
 
 /* ---- Loading ---- */
 
+typedef enum wanted { SCHEMA = 1, NAMES = 2, EITHER = SCHEMA | NAMES } wanted;
+
 static const h5ck_schema_builtin_row *builtin_row(const char *name)
 {
-    for (const h5ck_schema_builtin_row *b = h5ck_schema_builtins; b->name; b++)
-        if (strcmp(b->name, name ? name : "paddle") == 0)
+    for (const h5ck_schema_builtin_row *b = h5ck_schema_builtins; b->info.name; b++)
+        if (strcmp(b->info.name, name ? name : "paddle") == 0)
             return b;
     return NULL;
 }
@@ -261,6 +266,30 @@ const char *h5ck_schema_builtin_text(const char *name)
 {
     const h5ck_schema_builtin_row *b = builtin_row(name);
     return b ? b->text : NULL;
+}
+
+const h5ckpt_schema_info *h5ck_schema_builtin_at(size_t i)
+{
+    for (const h5ck_schema_builtin_row *b = h5ck_schema_builtins; b->info.name; b++)
+        if (i-- == 0)
+            return &b->info;
+    return NULL;
+}
+
+/* "paddle, keras": those of one kind, for messages. */
+static const char *list_builtins(bool names, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (const h5ck_schema_builtin_row *b = h5ck_schema_builtins; b->info.name && used < size; b++)
+        if (!b->info.is_names == !names)
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", b->info.name);
+    return out;
+}
+
+static const char *kind_name(bool names)
+{
+    return names ? "built-in name rules" : "a built-in schema";
 }
 
 static const h5ck_node *value_of(const h5ck_node *map, const char *key)
@@ -272,21 +301,45 @@ static const h5ck_node *value_of(const h5ck_node *map, const char *key)
     return NULL;
 }
 
-/* Binds the built-in schema that a file extends, before the file itself. */
-static int bind_base(h5ck_draft *d, const h5ck_node *name)
+/* One's own rules are asked before those that they extend: the first that is for a parameter decides. */
+static int own_rules_first(h5ck_schema *s, size_t extended, h5ckpt_error **err)
 {
-    const h5ck_schema_builtin_row *b = name->kind == H5CK_NODE_TEXT ? builtin_row(name->text) : NULL;
-    if (!b)
-        return h5ck_draft_wrong(d, name, NULL, "the name of a built-in schema (paddle)");
+    size_t own = s->rule_count - extended;
+    if (own == 0 || extended == 0)
+        return 0;
+    h5ck_rule *all = h5ck_arena_zalloc(&s->owner->arena, s->rule_count, sizeof *all);
+    if (!all)
+        return h5ck_fail_nomem(err);
+    memcpy(all, s->rules + extended, own * sizeof *all);
+    memcpy(all + own, s->rules, extended * sizeof *all);
+    s->rules = all;
+    return 0;
+}
+
+/* Binds a file, and before it the built-in one that it extends, which may extend another. */
+static int bind_document(h5ck_draft *d, const h5ck_node *root, int depth)
+{
+    enum { CHAIN = 4 }; /* built-in ones are ours: the longest chain of them is known */
+    const h5ck_node *extends = value_of(root, "extends"), *base;
     const char *path = d->path;
-    const h5ck_node *root;
-    d->path = b->name;
-    int rc = read_nodes(d, (const unsigned char *)b->text, b->size, &root);
+    int rc = 0;
+    if (extends) {
+        char names[200];
+        const h5ck_schema_builtin_row *b = extends->kind == H5CK_NODE_TEXT ? builtin_row(extends->text) : NULL;
+        if (!b || !b->info.is_names != !d->schema->is_names || depth == CHAIN)
+            return h5ck_draft_wrong(d, extends, NULL, "the name of %s (%s)", kind_name(d->schema->is_names),
+                                    list_builtins(d->schema->is_names, names, sizeof names));
+        d->path = b->info.name;
+        rc = read_nodes(d, (const unsigned char *)b->text, b->size, &base);
+        if (rc == 0)
+            rc = bind_document(d, base, depth + 1);
+        d->path = path;
+        d->extending = true;
+    }
+    size_t extended = d->schema->rule_count;
     if (rc == 0)
         rc = h5ck_draft_bind(d, root);
-    d->path = path;
-    d->extending = true;
-    return rc;
+    return rc ? rc : own_rules_first(d->schema, extended, d->err);
 }
 
 /* HDF5 files say by which schema they were written; a file that is another must not say that it is a built-in one. */
@@ -295,15 +348,27 @@ static int check_own_name(h5ck_draft *d, const unsigned char *data, size_t size)
     const char *name = d->schema->name;
     const h5ck_schema_builtin_row *b = builtin_row(name);
     if (b && (b->size != size || memcmp(b->text, data, size) != 0))
-        return h5ck_draft_wrong_text(d, name, "the name of a built-in one", "a name of its own for this schema");
+        return h5ck_draft_wrong_text(d, name, "the name of a built-in one", "a name of its own for %s",
+                                     d->schema->is_names ? "these name rules" : "this schema");
     return 0;
 }
 
-static int load(const char *path, const unsigned char *data, size_t size, const h5ck_schema **schema,
+/* The first key tells the two kinds of documents apart. */
+static int check_kind(h5ck_draft *d, const h5ck_node *root, wanted kind)
+{
+    bool names = value_of(root, "names") != NULL;
+    d->schema->is_names = names;
+    if (kind & (names ? NAMES : SCHEMA))
+        return 0;
+    return h5ck_draft_wrong(d, root, names ? "name rules (for --names)" : "a schema (for --schema)", "%s",
+                            names ? "a schema" : "name rules ('names: ...')");
+}
+
+static int load(const char *path, const unsigned char *data, size_t size, wanted kind, const h5ck_schema **schema,
                 h5ckpt_error **err)
 {
     h5ck_draft d = {.path = path, .err = err};
-    const h5ck_node *root, *extends;
+    const h5ck_node *root;
     *schema = NULL;
     h5ck_schema_owner *owner = calloc(1, sizeof *owner);
     if (!owner)
@@ -311,10 +376,10 @@ static int load(const char *path, const unsigned char *data, size_t size, const 
     owner->schema.owner = owner;
     d.schema = &owner->schema;
     int rc = read_nodes(&d, data, size, &root);
-    if (rc == 0 && (extends = value_of(root, "extends")))
-        rc = bind_base(&d, extends);
     if (rc == 0)
-        rc = h5ck_draft_bind(&d, root);
+        rc = check_kind(&d, root, kind);
+    if (rc == 0)
+        rc = bind_document(&d, root, 0);
     if (rc == 0)
         rc = check_own_name(&d, data, size);
     if (rc == 0)
@@ -327,21 +392,28 @@ static int load(const char *path, const unsigned char *data, size_t size, const 
     return rc;
 }
 
-int h5ck_schema_builtin(const char *name, const h5ck_schema **schema, h5ckpt_error **err)
+static int load_builtin(const h5ck_schema_builtin_row *b, const h5ck_schema **schema, h5ckpt_error **err)
 {
-    const h5ck_schema_builtin_row *b = builtin_row(name);
-    *schema = NULL;
-    if (!b)
-        return h5ck_fail(err, H5CKPT_USAGE, "expected the name of a built-in schema (paddle), found '%s'", name);
     for (size_t i = 0; h5ck_schema_compiled[i]; i++)
-        if (strcmp(h5ck_schema_compiled[i]->name, b->name) == 0) {
+        if (strcmp(h5ck_schema_compiled[i]->name, b->info.name) == 0) {
             *schema = h5ck_schema_compiled[i];
             return 0;
         }
-    return load(b->name, (const unsigned char *)b->text, b->size, schema, err);
+    return load(b->info.name, (const unsigned char *)b->text, b->size, EITHER, schema, err);
 }
 
-int h5ck_schema_load(const char *path, const h5ck_schema **schema, h5ckpt_error **err)
+int h5ck_schema_builtin(const char *name, const h5ck_schema **schema, h5ckpt_error **err)
+{
+    char names[200];
+    const h5ck_schema_builtin_row *b = builtin_row(name);
+    *schema = NULL;
+    if (b && !b->info.is_names)
+        return load_builtin(b, schema, err);
+    return h5ck_fail(err, H5CKPT_USAGE, "expected the name of a built-in schema (%s), found %s'%s'",
+                     list_builtins(false, names, sizeof names), b ? "the name rules " : "", name);
+}
+
+static int load_file(const char *path, wanted kind, const h5ck_schema **schema, h5ckpt_error **err)
 {
     h5ck_arena arena = {NULL};
     h5ck_fs_stat st;
@@ -350,7 +422,8 @@ int h5ck_schema_load(const char *path, const h5ck_schema **schema, h5ckpt_error 
     *schema = NULL;
     int rc = h5ck_fs_status(path, &st, err);
     if (rc == 0 && !st.is_file)
-        rc = h5ck_fail(err, H5CKPT_USAGE, "%s: expected a schema file, found %s", path,
+        rc = h5ck_fail(err, H5CKPT_USAGE, "%s: expected a %s file, found %s", path,
+                       kind == NAMES ? "name rules" : "schema",
                        !st.exists  ? "nothing"
                        : st.is_dir ? "a directory"
                                    : "no regular file");
@@ -360,9 +433,37 @@ int h5ck_schema_load(const char *path, const h5ck_schema **schema, h5ckpt_error 
     if (rc == 0)
         rc = h5ck_fs_slurp(path, NULL, H5CK_SCHEMA_BYTES, &arena, &file, &data, err);
     if (rc == 0)
-        rc = load(path, data, (size_t)file.size, schema, err);
+        rc = load(path, data, (size_t)file.size, kind, schema, err);
     h5ck_arena_free(&arena);
     return rc;
+}
+
+int h5ck_schema_load(const char *path, const h5ck_schema **schema, h5ckpt_error **err)
+{
+    return load_file(path, SCHEMA, schema, err);
+}
+
+int h5ck_schema_load_any(const char *path, const h5ck_schema **schema, h5ckpt_error **err)
+{
+    return load_file(path, EITHER, schema, err);
+}
+
+/* A name that no built-in one has is a path; if nothing is there the message lists the names. */
+int h5ck_names_load(const char *name_or_path, const h5ck_schema **names, h5ckpt_error **err)
+{
+    char known[200];
+    h5ck_fs_stat st;
+    const h5ck_schema_builtin_row *b = builtin_row(name_or_path);
+    *names = NULL;
+    if (b && b->info.is_names)
+        return load_builtin(b, names, err);
+    int rc = h5ck_fs_status(name_or_path, &st, err);
+    if (rc)
+        return rc;
+    if (b || !st.exists)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected name rules (%s, or a file), found %s'%s'",
+                         list_builtins(true, known, sizeof known), b ? "the schema " : "nothing at ", name_or_path);
+    return load_file(name_or_path, NAMES, names, err);
 }
 
 void h5ck_schema_free(const h5ck_schema *schema)

@@ -3,7 +3,8 @@
  * file may extend it); nothing that a schema says is written anywhere else in the code.
  *
  * schema.c reads (it is the only user of yaml.h), with bind.c and check.c; map.c answers questions about what was read;
- * rules.c applies the name rules. docs/schema.md is the reference of the keys.
+ * rules.c applies the name rules, which may also stand in a document of their own (`names: paddle-to-torch`): an h5ck_schema
+ * too, of which nothing else is set. docs/schema.md is the reference of the keys.
  *
  * A schema and all it points to are read-only, and any number of states and threads may share one. A file's lives until
  * h5ck_schema_free; a built-in one is a constant, made by precompile.c when h5ckpt is built, and for it that does nothing.
@@ -75,19 +76,47 @@ typedef struct h5ck_patterns {
     const char *const *globs;
 } h5ck_patterns;
 
-/* One name rule. The first rule that matches a name decides. */
+/* The axes of a transposition. */
+typedef struct h5ck_axes {
+    bool reverse;                    /* as NumPy's .T */
+    size_t count;                    /* where not 0: result axis i is source axis at[i] */
+    unsigned char at[H5CK_MAX_RANK]; /* each of 0 to count - 1 once */
+} h5ck_axes;
+
+/* One name rule. The first rule that is for a parameter decides about it. In the texts that make names \0 to \9 stand for
+ * groups of what matched, and \\ for one \. */
 typedef struct h5ck_rule {
+    /* which parameters it is for */
     const char *match; /* POSIX extended regular expression, matched anywhere unless anchored */
-    const char
-        *rename; /* takes the place of what matched; \0 to \9 stand for groups, \\ for one \; NULL: keeps its name */
+    bool has_rank;
+    uint64_t rank;      /* only those of so many axes */
+    h5ckpt_dtype dtype; /* only those of this type; H5CKPT_DTYPE_NONE: of any */
+    const char *beside; /* only where there is a parameter of this name, too; or NULL */
+
+    /* what becomes of them */
+    const char *rename; /* takes the place of what matched; NULL: keeps its name */
     bool drop;
-    bool transpose;    /* reverses the axes */
+    const char *copy; /* a whole name, under which the parameter appears a second time; or NULL */
+    h5ck_axes transpose;
     h5ckpt_dtype cast; /* H5CKPT_DTYPE_NONE: keeps its dtype */
+    size_t split_count;
+    const char *const *split; /* whole names of the parts that it becomes */
+    size_t size_count;
+    const uint64_t *sizes; /* of the parts; none: equal ones */
+    size_t merge_count;
+    const char *const *merge; /* whole names of the parameters that become one, in order */
+    bool has_axis;
+    uint64_t axis; /* along which it is split (before) or merged (after it is transposed) */
+    bool stack;    /* that axis is a new one of the whole, each part being one step on it */
+
+    const char *reason; /* one line, for notes; or NULL */
 } h5ck_rule;
 
 typedef struct h5ck_schema {
     struct h5ck_schema_owner *owner; /* what h5ck_schema_free frees; NULL: a constant */
+    bool is_names;                   /* name rules alone: `name`, `extends`, `doc` and `rules` are all there is */
     const char *name;                /* "paddle" */
+    const char *doc;                 /* one line, or NULL */
     const char *extends;             /* the built-in schema it began with, or NULL */
 
     /* the save directory's side */
@@ -121,13 +150,19 @@ typedef struct h5ck_schema {
 } h5ck_schema;
 
 /* The built-in schema `name` (NULL: "paddle"), or the file `path`. H5CKPT_USAGE with file:line:column for a wrong one, or
- * for an unknown name or a missing file. The message is complete: it needs no h5ck_err_where. The caller gives *schema
- * to h5ck_schema_free, whichever it is; NULL on failure. */
+ * for an unknown name or a missing file; also for one of name rules alone. The message is complete: it needs no
+ * h5ck_err_where. The caller gives *schema to h5ck_schema_free, whichever it is; NULL on failure. */
 int h5ck_schema_builtin(const char *name, const h5ck_schema **schema, h5ckpt_error **err);
 int h5ck_schema_load(const char *path, const h5ck_schema **schema, h5ckpt_error **err);
 void h5ck_schema_free(const h5ck_schema *schema);
-/* The built-in schema's text, or NULL. A static string. */
+/* The same for name rules alone: a built-in one's name, or a file's path. A schema is H5CKPT_USAGE. */
+int h5ck_names_load(const char *name_or_path, const h5ck_schema **names, h5ckpt_error **err);
+/* A file of either kind. */
+int h5ck_schema_load_any(const char *path, const h5ck_schema **schema, h5ckpt_error **err);
+/* The text of a built-in one of either kind, or NULL. A static string. */
 const char *h5ck_schema_builtin_text(const char *name);
+/* The i-th built-in one of either kind, or NULL past the last. Static. */
+const h5ckpt_schema_info *h5ck_schema_builtin_at(size_t i);
 
 /* "ints", "rate"; "step": as a schema writes it. */
 const char *h5ck_field_type_name(h5ck_field_type type);
@@ -157,11 +192,12 @@ int h5ck_schema_check_object(void *schema, const h5ckpt_object *object, h5ckpt_e
 
 /* ---- rules.c ---- */
 
-/* Applies the name rules to a state's parameters: a new state with renamed, dropped, transposed and cast tensors; the
- * rest is carried over as it is; the decays' descriptions are for the caller to complete. Tensors' extents and decays
- * borrow from `from`, which must outlive it. Where the schema has no rules *to is NULL. Two parameters of one new name
- * are H5CKPT_USAGE, and so is a rule that cannot be carried out (a transposed LoD tensor, complex numbers cast to real
- * ones). A value that its new type cannot hold shows when it is read: H5CKPT_INVALID. */
+/* Applies the name rules to a state's parameters, and to the optimizers' tensors that carry a parameter's name: a new
+ * state with renamed, dropped, copied, transposed, cast, split and merged tensors; the rest is carried over as it is; the
+ * decays' descriptions are for the caller to complete. Tensors' extents and decays borrow from `from`, which must outlive
+ * it. Where the schema has no rules *to is NULL. Two parameters of one new name are H5CKPT_USAGE, and so is a rule that
+ * cannot be carried out (a transposed LoD tensor, a part that is missing, complex numbers cast to real ones). A value
+ * that its new type cannot hold shows when it is read: H5CKPT_INVALID. */
 int h5ck_schema_apply_rules(const h5ck_schema *s, const h5ckpt_state *from, h5ckpt_state **to, const h5ck_log *log,
                             h5ckpt_error **err);
 
