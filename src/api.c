@@ -363,6 +363,14 @@ int h5ckpt_decay_rate_at(const h5ckpt_decay *decay, int64_t step, double *rate, 
 
 /* ---- Looking closer ---- */
 
+/* Of a tensor that went through name rules its format knows nothing; the view that was made of it does. */
+static void explain_mapping(const h5ckpt_state *state, const h5ckpt_tensor *t, h5ck_buf *out)
+{
+    h5ck_buf_printf(out, "read through the name rules of '%s'\n", state->mapped_by);
+    if (t && t->extent.kind == H5CK_EXTENT_DECODER)
+        h5ck_buf_printf(out, "elements: %s\n", t->extent.decoder->what);
+}
+
 /* What the schema says of the decay's class and fields. */
 static void explain_class(const h5ckpt_decay *d, h5ck_buf *out)
 {
@@ -394,7 +402,7 @@ char *h5ckpt_explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, con
     if (rc == 0 && decay)
         explain_class(decay, &out);
     if (rc == 0 && state->mapped_by)
-        h5ck_buf_printf(&out, "read through the name rules of '%s'\n", state->mapped_by);
+        explain_mapping(state, tensor, &out);
     else if (rc == 0 && file && state->format && state->format->explain)
         rc = state->format->explain(state, tensor, decay, &out, err);
     else if (rc == 0)
