@@ -2,10 +2,17 @@
  * cast.c - by way of exact numbers: an element is taken apart into sign, 64-bit mantissa and power of two, which holds
  * every element type exactly, and put together again with one rounding, to nearest, ties to even. So there is no pair
  * of types with a path, or a double rounding, of its own. The layouts are those of the dtype table.
+ *
+ * Only floats of common sizes have a second way, for speed: loops that compilers vectorise, with the same bits for every
+ * pattern (tests/test_cast.c holds the two against each other). They use the machine's float unit, so they are left
+ * where that does not round to nearest, or takes small numbers for 0, as a host may have set it.
  */
 #include "move/cast.h"
 
 #include "base/le.h"
+
+#include <float.h>
+#include <string.h>
 
 typedef enum exact_kind { FINITE, INFINITE, NOT_A_NUMBER } exact_kind;
 
@@ -154,7 +161,7 @@ static bool put(const exact *x, const h5ck_dtype *t, unsigned char *p)
     return fits;
 }
 
-/* ---- */
+/* ---- One element ---- */
 
 bool h5ck_cast_exists(const h5ck_dtype *from, const h5ck_dtype *to)
 {
@@ -173,7 +180,192 @@ static bool cast_one(const h5ck_dtype *from, const unsigned char *in, const h5ck
     return to->kind == H5CK_KIND_COMPLEX ? put(&imaginary, to, out + to->size / 2) && fits : fits;
 }
 
-size_t h5ck_cast(const h5ck_dtype *from, const void *in, const h5ck_dtype *to, void *out, size_t count)
+/* ---- The second way: floats by loops ---- */
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && FLT_EVAL_METHOD == 0
+#define H5CK_CAST_LOOPS 1
+
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#endif
+
+enum { LOOP = 256 }; /* elements: a count that is known is what lets compilers vectorise without being asked to */
+
+static inline float as_float(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline uint32_t float_bits(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+/* `a` or `b`, without a branch. */
+static inline uint32_t choose(bool first, uint32_t a, uint32_t b)
+{
+    uint32_t mask = 0u - first;
+    return (a & mask) | (b & ~mask);
+}
+
+/* All NaNs of a sign are one, as by way of exact numbers. */
+static inline uint32_t one_nan(uint32_t bits)
+{
+    return choose((bits & 0x7fffffff) > 0x7f800000, (bits & 0x80000000) | 0x7fc00000, bits);
+}
+
+/* To float32. A float64 is rounded to odd: towards 0, and the last bit then says whether anything was lost; so the
+ * rounding to a shorter type that follows is the only one. */
+
+static inline uint32_t from_float16(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff;
+    uint32_t normal = (rest << 13) + (112u << 23), small = float_bits((float)(int32_t)rest * 0x1p-24f);
+    uint32_t special = 0x7f800000 | (uint32_t)(rest > 0x7c00) << 22;
+    return sign | choose(rest < 0x400, small, choose(rest < 0x7c00, normal, special));
+}
+
+static inline uint32_t from_bfloat16(uint16_t half)
+{
+    return one_nan((uint32_t)half << 16);
+}
+
+static inline uint32_t from_float32(uint32_t bits)
+{
+    return one_nan(bits);
+}
+
+static inline uint32_t odd_from_float64(double d)
+{
+    float f = (float)d;
+    double back = (double)f;
+    uint32_t bits = float_bits(f), beyond = (d < 0 ? -back : back) > (d < 0 ? -d : d), lost = back < d || back > d;
+    return one_nan((bits - beyond) | lost);
+}
+
+/* From float32; *over is set where a number became an infinity. */
+
+static inline uint16_t to_bfloat16(uint32_t bits, uint32_t *over)
+{
+    uint32_t rest = bits & 0x7fffffff, rounded = (rest + 0x7fff + ((rest >> 16) & 1)) >> 16;
+    *over = rest < 0x7f800000 && rounded >= 0x7f80;
+    return (uint16_t)((bits >> 16 & 0x8000) | choose(rest > 0x7f800000, 0x7fc0, rounded));
+}
+
+/* Below float16's normal numbers, adding 1/2 moves its last bit to float32's last bit, rounded by the float unit. */
+static inline uint16_t to_float16(uint32_t bits, uint32_t *over)
+{
+    uint32_t rest = bits & 0x7fffffff;
+    uint32_t normal = (rest - (112u << 23) + 0xfff + ((rest >> 13) & 1)) >> 13;
+    uint32_t small = float_bits(as_float(choose(rest < 0x38800000, rest, 0)) + 0.5f) - 0x3f000000;
+    uint32_t number = choose(rest < 0x38800000, small, choose(rest < 0x477ff000, normal, 0x7c00));
+    *over = rest < 0x7f800000 && rest >= 0x477ff000;
+    return (uint16_t)((bits >> 16 & 0x8000) | choose(rest > 0x7f800000, 0x7e00, number));
+}
+
+static inline uint32_t to_float32(uint32_t bits, uint32_t *over)
+{
+    *over = 0;
+    return bits;
+}
+
+static inline uint64_t to_float64(uint32_t bits, uint32_t *over)
+{
+    double d = (double)as_float(bits);
+    uint64_t wide;
+    memcpy(&wide, &d, sizeof wide);
+    *over = 0;
+    return wide;
+}
+
+/* float64 to float32 by itself, rounded to nearest at once. */
+static inline uint32_t nearest_from_float64(double d)
+{
+    return one_nan(float_bits((float)d));
+}
+
+static inline uint32_t counted_from_float64(double d, uint32_t *over)
+{
+    uint32_t bits = nearest_from_float64(d);
+    *over = (bits & 0x7fffffff) == 0x7f800000 && d >= -DBL_MAX && d <= DBL_MAX;
+    return bits;
+}
+
+/* Casts LOOP elements; the number of those that became infinities. */
+typedef uint32_t loop(const unsigned char *restrict in, unsigned char *restrict out);
+
+#define CAST_LOOP(name, from_type, to_type, step)                                                                      \
+    static uint32_t name(const unsigned char *restrict in, unsigned char *restrict out)                                \
+    {                                                                                                                  \
+        uint32_t sum = 0;                                                                                              \
+        for (size_t i = 0; i < LOOP; i++) {                                                                            \
+            uint32_t over;                                                                                             \
+            from_type x;                                                                                               \
+            memcpy(&x, in + i * sizeof x, sizeof x);                                                                   \
+            to_type y = step;                                                                                          \
+            memcpy(out + i * sizeof y, &y, sizeof y);                                                                  \
+            sum += over;                                                                                               \
+        }                                                                                                              \
+        return sum;                                                                                                    \
+    }
+
+CAST_LOOP(float16_bfloat16, uint16_t, uint16_t, to_bfloat16(from_float16(x), &over))
+CAST_LOOP(float16_float32, uint16_t, uint32_t, to_float32(from_float16(x), &over))
+CAST_LOOP(float16_float64, uint16_t, uint64_t, to_float64(from_float16(x), &over))
+CAST_LOOP(bfloat16_float16, uint16_t, uint16_t, to_float16(from_bfloat16(x), &over))
+CAST_LOOP(bfloat16_float32, uint16_t, uint32_t, to_float32(from_bfloat16(x), &over))
+CAST_LOOP(bfloat16_float64, uint16_t, uint64_t, to_float64(from_bfloat16(x), &over))
+CAST_LOOP(float32_float16, uint32_t, uint16_t, to_float16(x, &over))
+CAST_LOOP(float32_bfloat16, uint32_t, uint16_t, to_bfloat16(x, &over))
+CAST_LOOP(float32_float64, uint32_t, uint64_t, to_float64(from_float32(x), &over))
+CAST_LOOP(float64_float16, double, uint16_t, to_float16(odd_from_float64(x), &over))
+CAST_LOOP(float64_bfloat16, double, uint16_t, to_bfloat16(odd_from_float64(x), &over))
+CAST_LOOP(float64_float32, double, uint32_t, counted_from_float64(x, &over))
+
+static const struct {
+    h5ckpt_dtype from, to;
+    loop *run;
+} loops[] = {
+    {H5CKPT_DTYPE_FLOAT16, H5CKPT_DTYPE_BFLOAT16, float16_bfloat16},
+    {H5CKPT_DTYPE_FLOAT16, H5CKPT_DTYPE_FLOAT32, float16_float32},
+    {H5CKPT_DTYPE_FLOAT16, H5CKPT_DTYPE_FLOAT64, float16_float64},
+    {H5CKPT_DTYPE_BFLOAT16, H5CKPT_DTYPE_FLOAT16, bfloat16_float16},
+    {H5CKPT_DTYPE_BFLOAT16, H5CKPT_DTYPE_FLOAT32, bfloat16_float32},
+    {H5CKPT_DTYPE_BFLOAT16, H5CKPT_DTYPE_FLOAT64, bfloat16_float64},
+    {H5CKPT_DTYPE_FLOAT32, H5CKPT_DTYPE_FLOAT16, float32_float16},
+    {H5CKPT_DTYPE_FLOAT32, H5CKPT_DTYPE_BFLOAT16, float32_bfloat16},
+    {H5CKPT_DTYPE_FLOAT32, H5CKPT_DTYPE_FLOAT64, float32_float64},
+    {H5CKPT_DTYPE_FLOAT64, H5CKPT_DTYPE_FLOAT16, float64_float16},
+    {H5CKPT_DTYPE_FLOAT64, H5CKPT_DTYPE_BFLOAT16, float64_bfloat16},
+    {H5CKPT_DTYPE_FLOAT64, H5CKPT_DTYPE_FLOAT32, float64_float32},
+};
+
+/* Rounds to nearest, and knows numbers below the normal ones. */
+static bool float_unit_is_usual(void)
+{
+    volatile float one = 1, half_step = 0x1p-24f, most_of_step = 0x1.8p-24f, small = 0x1p-149f;
+    volatile double small_too = 0x1p-140;
+    volatile float down = one + half_step, up = one + most_of_step, minus = -one - half_step, back = (float)small_too;
+    volatile double wide = (double)small;
+    return down == 1 && up > 1 && minus == -1 && back > 0 && wide > 0;
+}
+
+static loop *find_loop(const h5ck_dtype *from, const h5ck_dtype *to)
+{
+    for (size_t i = 0; i < sizeof loops / sizeof *loops; i++)
+        if (loops[i].from == from->id && loops[i].to == to->id)
+            return float_unit_is_usual() ? loops[i].run : NULL;
+    return NULL;
+}
+#endif
+
+/* ---- Many ---- */
+
+size_t h5ck_cast_exact(const h5ck_dtype *from, const void *in, const h5ck_dtype *to, void *out, size_t count)
 {
     const unsigned char *source = in;
     unsigned char *target = out;
@@ -181,4 +373,63 @@ size_t h5ck_cast(const h5ck_dtype *from, const void *in, const h5ck_dtype *to, v
     while (i < count && cast_one(from, source + i * from->size, to, target + i * to->size))
         i++;
     return i;
+}
+
+#ifdef H5CK_CAST_LOOPS
+/* False where there is no loop for the two types. What is left over at the end goes through it among zeros. */
+static bool cast_by_loop(const h5ck_dtype *from, const unsigned char *in, const h5ck_dtype *to, unsigned char *out,
+                         size_t count, uint64_t *over)
+{
+    unsigned char rest[LOOP * sizeof(double)] = {0}, rest_cast[LOOP * sizeof(double)];
+    loop *run = find_loop(from, to);
+    if (!run)
+        return false;
+    for (; count >= LOOP; count -= LOOP) {
+        *over += run(in, out);
+        in += LOOP * from->size;
+        out += LOOP * to->size;
+    }
+    memcpy(rest, in, count * from->size);
+    *over += run(rest, rest_cast);
+    memcpy(out, rest_cast, count * to->size);
+    return true;
+}
+#else
+static bool cast_by_loop(const h5ck_dtype *from, const unsigned char *in, const h5ck_dtype *to, unsigned char *out,
+                         size_t count, uint64_t *over)
+{
+    (void)from, (void)in, (void)to, (void)out, (void)count, (void)over;
+    return false;
+}
+#endif
+
+size_t h5ck_cast(const h5ck_dtype *from, const void *in, const h5ck_dtype *to, void *out, size_t count)
+{
+    uint64_t over = 0;
+    return cast_by_loop(from, in, to, out, count, &over) && over == 0 ? count
+                                                                      : h5ck_cast_exact(from, in, to, out, count);
+}
+
+/* What stands for a number that is too large: an infinity of its sign, or the largest number where there is none. */
+static void put_overflow(const h5ck_dtype *from, const unsigned char *in, const h5ck_dtype *to, unsigned char *out)
+{
+    bool negative = take(from, in).negative;
+    uint64_t sign = (uint64_t)negative << (to->man_bits + to->exp_bits);
+    uint64_t infinity = (((uint64_t)1 << to->exp_bits) - 1) << to->man_bits;
+    uint64_t ones = ((uint64_t)1 << to->man_bits) - 1;
+    h5ck_le_put(out, sign | (to->finite ? (infinity | ones) - 1 : infinity), (unsigned)to->size);
+}
+
+uint64_t h5ck_cast_float(const h5ck_dtype *from, const void *in, const h5ck_dtype *to, void *out, size_t count)
+{
+    const unsigned char *source = in;
+    unsigned char *target = out;
+    uint64_t over = 0;
+    if (cast_by_loop(from, source, to, target, count, &over))
+        return over;
+    for (size_t at = 0;
+         (at += h5ck_cast_exact(from, source + at * from->size, to, target + at * to->size, count - at)) < count;
+         at++, over++)
+        put_overflow(from, source + at * from->size, to, target + at * to->size);
+    return over;
 }
