@@ -432,9 +432,12 @@ static const struct {
     {OWN "decays: {classes: [{class: A, fields: [{name: x, type: float, default: inf}]}]}\n",
      "3:72: expected a finite number, found 'inf'"},
     /* keys */
-    {OWN "hdf6: {}\n", "3:1: expected a key of the schema (schema, extends, doc, save_directory, hdf5, decays, schedulers, "
+    {OWN "hdf6: {}
+", "3:1: expected a key of the schema (schema, extends, doc, save_directory, hdf5, decays, schedulers, "
                        "rules), found 'hdf6'"},
-    {OWN "hdf5: {group: {}}\n", "3:8: expected a key of hdf5 (separator, groups, attributes), found 'group'"},
+    {OWN "hdf5: {group: {}}
+", "3:8: expected a key of hdf5 (separator, groups, attributes, foreign, lists, "
+                                "group_attributes), found 'group'"},
     {OWN "hdf5:\n  groups: {parameter: weights}\n",
      "4:12: expected a key of groups (parameters, optimizers, optimizer_state), found 'parameter'"},
     {OWN "{a: b}: c\n", "3:1: expected a key of the schema (schema, extends, doc, save_directory, hdf5, decays, schedulers, "
@@ -473,10 +476,21 @@ static const struct {
      "3:36: expected one line of text, found 'two\\x0alines'"},
     /* meaning */
     {OWN "hdf5: {groups: {parameters: \"\"}}\n",
+     "3:29: expected a group's name, or 'foreign: true' beside it, found an empty text"},
+    {OWN "hdf5: {groups: {optimizers: \"\"}}\n",
      "3:29: expected a name (without '/', and not '.' or '..'), found an empty text"},
     {OWN "hdf5: {groups: {parameters: a/b}}\n",
-     "3:29: expected a name (without '/', and not '.' or '..'), found 'a/b'"},
-    {OWN "hdf5: {groups: {parameters: ..}}\n", "3:29: expected a name (without '/', and not '.' or '..'), found '..'"},
+     "3:29: expected a name (without '/', and not '.' or '..'), or \"\" for the root, found 'a/b'"},
+    {OWN "hdf5: {groups: {parameters: ..}}\n",
+     "3:29: expected a name (without '/', and not '.' or '..'), or \"\" for the root, found '..'"},
+    /* another program's layout */
+    {OWN "hdf5: {lists: {parameters: names}}\n", "3:28: expected 'foreign: true' beside 'lists', found 'names'"},
+    {OWN "hdf5: {group_attributes: [{group: \"\", name: a, text: b}]}\n",
+     "3:35: expected 'foreign: true' beside 'group_attributes', found an empty text"},
+    {OWN "hdf5: {foreign: true, separator: \".\", lists: {parameters: names}}\n",
+     "3:59: expected the separator '/' beside 'lists', found 'names'"},
+    {OWN "hdf5: {foreign: true, lists: {groups: names}}\n",
+     "3:39: expected 'parameters' beside 'groups' in 'lists', found 'names'"},
     {OWN "hdf5: {groups: {parameters: optimizers}}\n",
      "3:29: expected a name that no other group has, found 'optimizers'"},
     {OWN "hdf5: {groups: {optimizer_state: parameters}}\n",

@@ -43,8 +43,12 @@ typedef struct scan {
     h5ck_hdf5_source from;
     h5ck_hdf5_external external;
     bool ours;
-    h5ck_dict groups; /* addresses that were walked */
-    made *list;       /* of the dictionary being read */
+    bool found_parameters; /* their group */
+    bool at_root;          /* the walk is of all the file */
+    bool by_groups;        /* the schema's groups say what is what; else all is parameters */
+    h5ck_hdf5_lists lists; /* of the dictionary being read, in a file that is not ours */
+    h5ck_dict groups;      /* addresses that were walked */
+    made *list;            /* of the dictionary being read */
     size_t count, room;
     bool told_of_digest;
 } scan;
@@ -65,6 +69,7 @@ typedef struct lod_part {
 typedef struct dataset_attrs {
     scan *s;
     found *f;
+    const char *path; /* in the file, without the first '/' */
     lod_part *lod;
 } dataset_attrs;
 
@@ -94,7 +99,24 @@ static bool all_digits(const char *s)
     return *s && s[strspn(s, "0123456789")] == 0;
 }
 
-/* Attributes that the schema does not name are others' and of no interest. */
+/* An attribute of another program's layout. */
+static int keep_attr(scan *s, const char *path, const char *name, const h5ck_hdf5_attr *a)
+{
+    bool kept;
+    int rc = h5ck_fmt_hdf5_attr_keep(s->state, s->schema, path, name, a, &kept, s->err);
+    if (rc == 0 && !kept)
+        h5ck_log_note(s->log, "%s: /%s: passed over: the attribute '%s': %s", s->path, path, name, a->type);
+    return rc;
+}
+
+static int keep_dataset_attr(dataset_attrs *d, hid_t attr, const char *name)
+{
+    h5ck_hdf5_attr a;
+    int rc = h5ck_hdf5_attr_read(attr, &d->s->from, &d->s->attrs, &a, d->s->err);
+    return rc ? rc : keep_attr(d->s, d->path, name, &a);
+}
+
+/* Attributes that the schema does not name are others', and of no interest in a layout of ours. */
 static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_error **err)
 {
     dataset_attrs *d = user;
@@ -105,8 +127,8 @@ static int visit_dataset_attr(void *user, hid_t attr, const char *name, h5ckpt_e
     bool is_lod = strncmp(name, schema->at_lod, prefix) == 0 && all_digits(name + prefix);
     bool is_size = strcmp(name, schema->at_source_size) == 0, is_time = strcmp(name, schema->at_source_mtime) == 0;
     h5ck_hdf5_attr a;
-    if (!is_name && !is_digest && !is_order && !is_lod && !is_size && !is_time)
-        return 0;
+    if (!d->s->ours || (!is_name && !is_digest && !is_order && !is_lod && !is_size && !is_time))
+        return schema->h5_foreign ? keep_dataset_attr(d, attr, name) : 0;
     int rc = h5ck_hdf5_attr_read(attr, &d->s->from, &d->s->attrs, &a, err);
     if (rc)
         return rc;
@@ -192,8 +214,8 @@ static int check_digest(scan *s, found *f)
 
 static int read_dataset(scan *s, hid_t dataset, const h5ck_hdf5_place *place, const char *name)
 {
-    found f = {.info.name = name, .order = INT64_MAX};
-    dataset_attrs attrs = {s, &f, NULL};
+    found f = {.info.name = name, .order = s->ours ? INT64_MAX : h5ck_fmt_hdf5_lists_place(&s->lists, name)};
+    dataset_attrs attrs = {s, &f, place->path + 1, NULL};
     uint64_t shape[H5CK_MAX_RANK];
     char reason[128];
     bool is_tensor;
@@ -203,7 +225,7 @@ static int read_dataset(scan *s, hid_t dataset, const h5ck_hdf5_place *place, co
         h5ck_log_note(s->log, "%s: %s: passed over: %s", s->path, place->path, reason);
         return 0;
     }
-    if (rc == 0 && s->ours)
+    if (rc == 0 && (s->ours || s->schema->h5_foreign))
         rc = h5ck_hdf5_attr_each(dataset, visit_dataset_attr, &attrs, s->err);
     if (rc == 0)
         rc = check_digest(s, &f);
@@ -228,13 +250,52 @@ static int visit_dataset(void *user, hid_t dataset, const h5ck_hdf5_place *place
     return read_dataset(user, dataset, place, name);
 }
 
-/* In another's file the group of decays is one only where its groups look like decays. */
+typedef struct group_attrs {
+    scan *s;
+    const char *path; /* as keys have it: "layers/dense/vars/" */
+} group_attrs;
+
+static int visit_group_attr(void *user, hid_t attr, const char *name, h5ckpt_error **err)
+{
+    group_attrs *g = user;
+    h5ck_hdf5_attr a;
+    int rc = h5ck_hdf5_attr_read(attr, &g->s->from, &g->s->attrs, &a, err);
+    return rc ? rc : keep_attr(g->s, g->path, name, &a);
+}
+
+/* The root's are seen to by read_root. */
+static int keep_group_attrs(scan *s, hid_t group, const char *path)
+{
+    h5ck_buf text = H5CK_BUF_INIT;
+    h5ck_buf_printf(&text, "%s/", path + 1);
+    group_attrs g = {s, h5ck_buf_cstr(&text)};
+    int rc = g.path ? h5ck_hdf5_attr_each(group, visit_group_attr, &g, s->err) : h5ck_fail_nomem(s->err);
+    h5ck_buf_free(&text);
+    h5ck_arena_free(&s->attrs);
+    return rc;
+}
+
+static int visit_group(void *user, hid_t group, const char *path, const char *name, unsigned depth, h5ckpt_error **err)
+{
+    scan *s = user;
+    if (!path || !name)
+        return h5ck_fail_nomem(err);
+    int rc = s->ours ? 0 : h5ck_fmt_hdf5_lists_enter(&s->lists, group, name, depth, err);
+    return rc || !s->schema->h5_foreign || !*path ? rc : keep_group_attrs(s, group, path);
+}
+
+/* Parameters may be all that is in the file, with the other groups beside them. In another's file the group of decays is
+ * one only where its groups look like decays. */
 static int visit_link(void *user, const h5ck_hdf5_link *link, unsigned depth, bool *taken, h5ckpt_error **err)
 {
     scan *s = user;
     (void)err;
     *taken = false;
-    if (s->ours || depth != 1 || strcmp(link->name, s->schema->h5_optimizers) != 0)
+    if (!s->at_root || depth != 1)
+        return 0;
+    if (s->by_groups && strcmp(link->name, s->schema->h5_optimizer_state) == 0)
+        *taken = true; /* read_root sees to it */
+    if (strcmp(link->name, s->schema->h5_optimizers) != 0)
         return 0;
     int rc = is_decays(s, link, taken);
     return rc || !*taken ? rc : read_decays(s, link->address, s->schema->h5_optimizers);
@@ -243,6 +304,7 @@ static int visit_link(void *user, const h5ck_hdf5_link *link, unsigned depth, bo
 /* All tensors below the group at `address`, whose path is `path` ("" for the root). */
 static int walk_group(scan *s, haddr_t address, const char *path)
 {
+    s->at_root = !*path;
     const h5ck_hdf5_walk w = {.file = file_of(s),
                               .file_path = s->path,
                               .separator = s->schema->h5_separator,
@@ -250,6 +312,7 @@ static int walk_group(scan *s, haddr_t address, const char *path)
                               .strings = &s->state->arena,
                               .scratch = &s->scratch,
                               .groups = &s->groups,
+                              .group = visit_group,
                               .dataset = visit_dataset,
                               .link = visit_link,
                               .user = s};
@@ -271,15 +334,41 @@ static int by_order(const void *a, const void *b)
     return x->walked < y->walked ? -1 : x->walked > y->walked;
 }
 
+/* In another program's layout names are all there is to go by, where no list is. */
+static int by_place_and_name(const void *a, const void *b)
+{
+    const made *x = a, *y = b;
+    if (x->order != y->order)
+        return x->order < y->order ? -1 : 1;
+    int c = h5ck_fmt_hdf5_natural(x->tensor->info.name, y->tensor->info.name);
+    return c ? c : by_order(a, b);
+}
+
 /* What the walk found goes into a dictionary, in its order. */
 static int fill_tensors(scan *s, h5ckpt_tensors *dict)
 {
-    int rc = 0;
+    bool foreign = s->by_groups && !s->ours;
+    int rc = foreign ? h5ck_fmt_hdf5_lists_done(&s->lists, s->err) : 0;
     if (s->count)
-        qsort(s->list, s->count, sizeof *s->list, by_order);
+        qsort(s->list, s->count, sizeof *s->list, foreign ? by_place_and_name : by_order);
     for (size_t i = 0; rc == 0 && i < s->count; i++)
         rc = h5ck_state_put_tensor(dict, s->list[i].tensor, s->err);
     s->count = 0;
+    return rc;
+}
+
+/* A whole dictionary: all below one group. */
+static int read_tensors(scan *s, haddr_t address, const char *path, bool state)
+{
+    const h5ck_schema *schema = s->schema;
+    s->lists = (h5ck_hdf5_lists){.groups = state ? NULL : schema->list_groups,
+                                 .datasets = state ? schema->list_state : schema->list_parameters,
+                                 .arena = &s->scratch,
+                                 .from = &s->from};
+    int rc = walk_group(s, address, path);
+    if (rc == 0)
+        rc = fill_tensors(s, state ? &s->state->optimizer_state : &s->state->parameters);
+    h5ck_dict_free(&s->lists.places);
     return rc;
 }
 
@@ -409,6 +498,11 @@ static int is_decays(scan *s, const h5ck_hdf5_link *link, bool *yes)
 
 /* ---- The root ---- */
 
+static void free_schema(void *schema)
+{
+    h5ck_schema_free(schema);
+}
+
 static int check_version(scan *s, hid_t root)
 {
     h5ck_hdf5_attr a;
@@ -425,6 +519,22 @@ static int check_version(scan *s, hid_t root)
     return 0;
 }
 
+/* A file says by which schema it was written. If that is a built-in one, its layout is known: no other is needed. */
+static int choose_layout(scan *s, hid_t root)
+{
+    const char *name;
+    const h5ck_schema *layout;
+    int rc = s->ours ? h5ck_hdf5_attr_text(root, s->schema->at_schema, &s->from, &s->scratch, &name, s->err) : 0;
+    if (rc || !s->ours || !name || strcmp(name, s->schema->name) == 0 || !h5ck_schema_builtin_text(name))
+        return rc;
+    rc = h5ck_schema_builtin(name, &layout, s->err);
+    if (rc == 0)
+        rc = h5ck_state_on_close(s->state, free_schema, (void *)(uintptr_t)layout, s->err);
+    if (rc == 0)
+        s->schema = layout;
+    return rc;
+}
+
 /* The root's other strings are the metadata. */
 static int visit_root_attr(void *user, hid_t attr, const char *name, h5ckpt_error **err)
 {
@@ -435,6 +545,8 @@ static int visit_root_attr(void *user, hid_t attr, const char *name, h5ckpt_erro
     int rc = h5ck_hdf5_attr_read(attr, &s->from, &s->scratch, &a, err);
     if (rc)
         return rc;
+    if (s->schema->h5_foreign && (a.content != H5CK_HDF5_TEXT || a.rank))
+        return keep_attr(s, "/", name, &a);
     if (a.content != H5CK_HDF5_TEXT || a.count != 1) {
         h5ck_log_note(s->log, "%s: passed over: the attribute '%s' of the root: %s", s->path, name, a.type);
         return 0;
@@ -464,16 +576,16 @@ static int read_root_link(scan *s, const h5ck_hdf5_link *link)
     if (!follow)
         return 0;
     if (strcmp(link->name, schema->h5_optimizers) == 0)
-        return read_decays(s, link->address, link->name);
+        return *schema->h5_parameters ? read_decays(s, link->address, link->name) : 0; /* or the walk of the root has */
     bool state = strcmp(link->name, schema->h5_optimizer_state) == 0;
+    if (!state && !*schema->h5_parameters)
+        return 0;
     if (!state && strcmp(link->name, schema->h5_parameters) != 0) {
         h5ck_log_note(s->log, "%s: %s: passed over: not of the schema '%s'", s->path, path, schema->name);
         return 0;
     }
-    rc = walk_group(s, link->address, path);
-    if (rc)
-        return rc;
-    return fill_tensors(s, state ? &s->state->optimizer_state : &s->state->parameters);
+    s->found_parameters |= !state;
+    return read_tensors(s, link->address, path, state);
 }
 
 static int read_root(scan *s)
@@ -486,16 +598,20 @@ static int read_root(scan *s)
                  ? h5ck_hdf5_fail(s->err, H5CKPT_INVALID, "cannot open the root group")
                  : check_version(s, root);
     if (rc == 0)
+        rc = choose_layout(s, root);
+    if (rc == 0)
         rc = h5ck_hdf5_attr_each(root, visit_root_attr, s, s->err);
-    if (rc == 0 && s->ours)
+    s->by_groups = s->ours || s->schema->h5_foreign;
+    bool all = !s->by_groups || !*s->schema->h5_parameters;
+    if (rc == 0 && all)
+        rc = read_tensors(s, info.addr, "", false);
+    if (rc == 0 && s->by_groups)
         rc = h5ck_hdf5_links(root, &s->scratch, &links, &count, s->err);
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = read_root_link(s, &links[i]);
-    if (rc == 0 && !s->ours) {
-        rc = walk_group(s, info.addr, "");
-        if (rc == 0)
-            rc = fill_tensors(s, &s->state->parameters);
-    }
+    if (rc == 0 && !all && !s->ours && !s->found_parameters)
+        rc = h5ck_fail(s->err, H5CKPT_INVALID, "expected the group /%s, as the schema '%s' says, found none",
+                       s->schema->h5_parameters, s->schema->name);
     h5ck_hdf5_close(root);
     return rc;
 }

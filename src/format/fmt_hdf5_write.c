@@ -79,7 +79,11 @@ static int put_dataset_attrs(writer *w, hid_t dataset, const h5ckpt_tensor *t, c
                              bool reordered, size_t position)
 {
     int rc = put_lod(w, dataset, &t->info);
-    if (rc == 0 && (leaf->odd || leaf->leaf != leaf->part))
+    bool renamed = leaf->odd || leaf->leaf != leaf->part;
+    if (rc == 0 && renamed && (w->schema->list_parameters || w->schema->list_state))
+        return h5ck_fail(w->err, H5CKPT_INVALID,
+                         "expected a name that HDF5's links can hold, for the schema '%s' lists it", w->schema->name);
+    if (rc == 0 && renamed)
         rc = h5ck_hdf5_attr_put_text(dataset, w->schema->at_name, t->info.name, w->err);
     if (rc == 0 && reordered)
         rc = h5ck_hdf5_attr_put_int(dataset, w->schema->at_order, (int64_t)position, w->err);
@@ -227,11 +231,37 @@ static hid_t make_group(writer *w, hid_t base, const char *link)
     return id;
 }
 
+/* What stands at the root must not get into the other groups there. */
+static int check_root(writer *w, const h5ckpt_tensors *dict)
+{
+    const h5ck_schema *s = w->schema;
+    const char *others[] = {s->h5_optimizers, s->h5_optimizer_state};
+    for (size_t i = 0; i < dict->dict.count; i++)
+        for (size_t j = 0; j < 2; j++) {
+            const char *name = dict->dict.entries[i].key;
+            size_t n = strlen(others[j]), step = strlen(s->h5_separator);
+            if (strncmp(name, others[j], n) == 0 &&
+                (!name[n] || (step && strncmp(name + n, s->h5_separator, step) == 0))) {
+                int rc = h5ck_fail(w->err, H5CKPT_INVALID,
+                                   "expected no parameter in the group '%s', which the schema '%s' has another use for",
+                                   others[j], s->name);
+                return h5ck_err_where(w->err, rc, NULL, name);
+            }
+        }
+    return 0;
+}
+
 static int make_tensors(writer *w, const char *link, const h5ckpt_tensors *dict)
 {
+    const h5ck_schema *s = w->schema;
+    bool state = dict == &dict->state->optimizer_state;
     h5ck_arena scratch = {NULL};
-    hid_t group = make_group(w, w->file, link);
-    int rc = group < 0 ? H5CKPT_SYSTEM : make_datasets(w, group, dict, &scratch);
+    int rc = *link ? 0 : check_root(w, dict);
+    hid_t group = rc ? -1 : *link ? make_group(w, w->file, link) : H5Gopen2(w->file, "/", H5P_DEFAULT);
+    if (rc == 0)
+        rc = group < 0 ? H5CKPT_SYSTEM : make_datasets(w, group, dict, &scratch);
+    if (rc == 0)
+        rc = h5ck_fmt_hdf5_lists_put(group, s, state, &dict->dict, w->err);
     h5ck_hdf5_close(group);
     h5ck_arena_free(&scratch);
     return rc;
@@ -261,17 +291,45 @@ static int make_decays(writer *w, const h5ckpt_decays *decays)
     return rc;
 }
 
-static int put_root_attrs(writer *w, const h5ckpt_value *metadata)
+static int put_metadata(writer *w, const h5ckpt_field *f, h5ck_arena *scratch)
 {
     const char *const reserved[] = {w->schema->at_version, w->schema->at_schema, NULL};
+    const char *name = h5ck_hdf5_name_encode(f->key.as.str, reserved, NULL, scratch);
+    return name ? h5ck_hdf5_attr_put_text(w->file, name, f->value.as.str, w->err) : h5ck_fail_nomem(w->err);
+}
+
+/* In another program's layout some metadata are attributes of groups and datasets, once those are there. */
+static bool comes_later(const writer *w, const h5ckpt_field *f)
+{
+    return w->schema->h5_foreign && h5ck_fmt_hdf5_attr_is_key(f->key.as.str);
+}
+
+static int put_other_attrs(writer *w, const h5ckpt_value *metadata)
+{
+    const h5ck_hdf5_group_lists how = {w->link_list, w->group_list};
+    h5ck_arena scratch = {NULL};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < metadata->count; i++) {
+        const h5ckpt_field *f = &metadata->as.fields[i];
+        bool put = true;
+        if (comes_later(w, f))
+            rc = h5ck_fmt_hdf5_attr_put_back(w->file, f->key.as.str, f->value.as.str, &how, &put, w->err);
+        if (rc == 0 && !put)
+            rc = put_metadata(w, f, &scratch);
+    }
+    h5ck_arena_free(&scratch);
+    return rc ? rc : h5ck_fmt_hdf5_attr_defaults(w->file, w->schema, w->err);
+}
+
+static int put_root_attrs(writer *w, const h5ckpt_value *metadata)
+{
     h5ck_arena scratch = {NULL};
     int rc = h5ck_hdf5_attr_put_int(w->file, w->schema->at_version, H5CK_HDF5_VERSION, w->err);
     if (rc == 0)
         rc = h5ck_hdf5_attr_put_text(w->file, w->schema->at_schema, w->schema->name, w->err);
     for (size_t i = 0; rc == 0 && i < metadata->count; i++) {
-        const h5ckpt_field *f = &metadata->as.fields[i];
-        const char *name = h5ck_hdf5_name_encode(f->key.as.str, reserved, NULL, &scratch);
-        rc = name ? h5ck_hdf5_attr_put_text(w->file, name, f->value.as.str, w->err) : h5ck_fail_nomem(w->err);
+        if (!comes_later(w, &metadata->as.fields[i]))
+            rc = put_metadata(w, &metadata->as.fields[i], &scratch);
     }
     h5ck_arena_free(&scratch);
     return rc;
@@ -302,10 +360,12 @@ static int make_skeleton(writer *w, const h5ckpt_state *state)
         rc = put_root_attrs(w, &state->metadata);
     if (rc == 0)
         rc = make_tensors(w, w->schema->h5_parameters, &state->parameters);
-    if (rc == 0)
+    if (rc == 0 && (state->decays.dict.count || !w->schema->h5_foreign))
         rc = make_decays(w, &state->decays);
     if (rc == 0 && state->optimizer_state.dict.count)
         rc = make_tensors(w, w->schema->h5_optimizer_state, &state->optimizer_state);
+    if (rc == 0 && w->schema->h5_foreign)
+        rc = put_other_attrs(w, &state->metadata);
     for (size_t i = 0; i < DTYPES; i++)
         if (w->types[i] > 0)
             h5ck_hdf5_close(w->types[i]);

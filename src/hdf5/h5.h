@@ -304,6 +304,8 @@ typedef struct h5ck_hdf5_walk {
     h5ck_dict *groups; /* addresses of the groups that were walked: no group twice */
     /* Called with each dataset, open, and its name: the links below the walk's group, joined. */
     int (*dataset)(void *user, hid_t dataset, const h5ck_hdf5_place *place, const char *name, h5ckpt_error **err);
+    /* Called with each group that is entered, open; depth 0 is the walk's own. May be NULL. */
+    int (*group)(void *user, hid_t group, const char *path, const char *name, unsigned depth, h5ckpt_error **err);
     /* Called before each link; depth 1 is the walk's own group. *taken: it has been seen to, and is left alone. */
     int (*link)(void *user, const h5ck_hdf5_link *link, unsigned depth, bool *taken, h5ckpt_error **err);
     void *user;
@@ -324,6 +326,15 @@ h5ck_hdf5_names h5ck_hdf5_names_make(const char *class_name, const char *module,
                                      const char *type_suffix);
 
 int h5ck_hdf5_value_write(hid_t group, const h5ck_hdf5_names *names, const h5ckpt_object *object, h5ckpt_error **err);
+
+/* One attribute of somebody else's file as a value, without any marker: text and lists of text, int64, float64 and bool and
+ * lists of them, other numbers as NumPy's, an empty dataspace as None. *is_value is false for what is none of these. What
+ * the value points to is the attribute's own, or lies in the arena. */
+int h5ck_hdf5_value_of_attr(const h5ck_hdf5_attr *a, h5ck_arena *arena, h5ckpt_value *value, bool *is_value,
+                            h5ckpt_error **err);
+/* And back; *is_attr is false, and nothing is written, for what would need a marker or a group. */
+int h5ck_hdf5_value_put_attr(hid_t object, const char *name, const h5ckpt_value *value, bool *is_attr,
+                             h5ckpt_error **err);
 
 /* `check` says whether an object may be read (it has its class and fields). */
 typedef struct h5ck_hdf5_policy {

@@ -221,6 +221,16 @@ static int attr_to_value(reader *r, const h5ck_hdf5_attr *a, const marker *m, h5
     return h5ck_fail(r->err, H5CKPT_INVALID, "expected text, numbers or nothing as an attribute, found %s", a->type);
 }
 
+int h5ck_hdf5_value_of_attr(const h5ck_hdf5_attr *a, h5ck_arena *arena, h5ckpt_value *value, bool *is_value,
+                            h5ckpt_error **err)
+{
+    reader r = {.arena = arena, .err = err};
+    marker none;
+    int rc = parse_marker(&r, NULL, &none);
+    *is_value = a->content != H5CK_HDF5_OTHER && !(a->content == H5CK_HDF5_TEXT && a->rank > 1);
+    return rc || !*is_value ? rc : attr_to_value(&r, a, &none, value);
+}
+
 /* ---- The fields of a group ---- */
 
 typedef struct entry {

@@ -291,6 +291,45 @@ static int write_value(writer *w, const slot *s, const h5ckpt_value *v)
     return h5ck_fail(w->err, H5CKPT_INVALID, "a value of the unknown type %d", (int)v->type);
 }
 
+/* Whether HDF5's type says all of a value, so that it needs no marker. */
+static bool is_bare(const writer *w, const h5ckpt_value *v)
+{
+    flat f;
+    switch (v->type) {
+    case H5CKPT_NONE:
+    case H5CKPT_BOOL:
+    case H5CKPT_FLOAT:
+        return true;
+    case H5CKPT_INT:
+        return !v->python2;
+    case H5CKPT_STR:
+        return is_plain_text(v) && !v->python2 && !v->distinct;
+    case H5CKPT_LIST:
+        return is_flat(w, v, &f) && f.uniform;
+    case H5CKPT_ARRAY:
+        return v->as.array->rank <= H5CK_MAX_RANK;
+    default:
+        return false;
+    }
+}
+
+int h5ck_hdf5_value_put_attr(hid_t object, const char *name, const h5ckpt_value *value, bool *is_attr,
+                             h5ckpt_error **err)
+{
+    writer w = {.err = err};
+    const slot s = {object, name, false};
+    if (!(*is_attr = is_bare(&w, value)))
+        return 0;
+    if (value->type == H5CKPT_ARRAY)
+        return h5ck_hdf5_attr_put_dtype(object, name, value->as.array->dtype, (int)value->as.array->rank,
+                                        value->as.array->shape, value->as.array->data, err);
+    w.text = h5ck_hdf5_type_text_new();
+    int rc =
+        w.text < 0 ? h5ck_hdf5_fail(err, H5CKPT_SYSTEM, "cannot make HDF5's type of text") : write_value(&w, &s, value);
+    h5ck_hdf5_close(w.text);
+    return rc;
+}
+
 /* The order of all fields, where attributes alone do not tell it. */
 static int put_order(writer *w, hid_t group, const h5ckpt_field *fields, size_t count)
 {

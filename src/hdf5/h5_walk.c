@@ -53,6 +53,8 @@ static int push_group(walker *k, hid_t group, haddr_t address)
     frame *f = &k->frames[k->depth];
     *f = (frame){.path_len = k->path.len, .name_len = k->name.len, .address = address};
     rc = h5ck_hdf5_links(group, k->w->scratch, &f->links, &f->count, k->err);
+    if (rc == 0 && k->w->group)
+        rc = k->w->group(k->w->user, group, h5ck_buf_cstr(&k->path), h5ck_buf_cstr(&k->name), k->depth, k->err);
     if (rc == 0)
         k->depth++;
     return rc;

@@ -257,6 +257,28 @@ static int check_names(h5ck_draft *d)
     return rc;
 }
 
+/* What only another program's layout may have: that of our own is docs/format.md. */
+static int check_foreign(h5ck_draft *d)
+{
+    const h5ck_schema *s = d->schema;
+    const char *lists[] = {s->list_groups, s->list_parameters, s->list_state};
+    enum { LISTS = 3 };
+    if (!s->h5_foreign && !*s->h5_parameters)
+        return h5ck_draft_wrong_text(d, s->h5_parameters, NULL, "a group's name, or 'foreign: true' beside it");
+    if (!s->h5_foreign && s->attribute_count)
+        return h5ck_draft_wrong_text(d, s->attributes[0].group, NULL, "'foreign: true' beside 'group_attributes'");
+    for (size_t i = 0; i < LISTS; i++) {
+        if (lists[i] && !s->h5_foreign)
+            return h5ck_draft_wrong_text(d, lists[i], NULL, "'foreign: true' beside 'lists'");
+        if (lists[i] && !same(s->h5_separator, "/"))
+            return h5ck_draft_wrong_text(d, blamed(d, lists[i], s->h5_separator), NULL,
+                                         "the separator '/' beside 'lists'");
+    }
+    if (s->list_groups && !s->list_parameters)
+        return h5ck_draft_wrong_text(d, s->list_groups, NULL, "'parameters' beside 'groups' in 'lists'");
+    return 0;
+}
+
 /* ---- Rules ---- */
 
 /* What a small expression must not do: take memory or time without bound when it is compiled or matched. */
@@ -384,6 +406,8 @@ int h5ck_draft_finish(h5ck_draft *d)
     if (d->schema->is_names)
         return check_rules(d);
     int rc = check_names(d);
+    if (rc == 0)
+        rc = check_foreign(d);
     if (rc == 0)
         rc = finish_base(d);
     if (rc == 0)

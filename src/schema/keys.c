@@ -33,6 +33,11 @@ static bool part(const char *t)
     return *t && !strchr(t, '/') && strcmp(t, ".") != 0 && strcmp(t, "..") != 0;
 }
 
+static bool part_or_root(const char *t)
+{
+    return !*t || part(t);
+}
+
 static bool separator(const char *t)
 {
     return strlen(t) <= 16;
@@ -51,6 +56,7 @@ static bool dotted(const char *t)
 static const h5ck_form form_any = {any, "a text"}, form_name = {not_empty, "a text that is not empty"},
                        form_line = {one_line, "one line of text"},
                        form_part = {part, "a name (without '/', and not '.' or '..')"},
+                       form_group = {part_or_root, "a name (without '/', and not '.' or '..'), or \"\" for the root"},
                        form_separator = {separator, "a separator of at most 16 bytes"},
                        form_class = {identifier, "a Python class's name"},
                        form_module = {dotted, "a Python module's dotted name"};
@@ -124,7 +130,7 @@ static const h5ck_key directory_keys[] = {
 static const h5ck_keys directory_table = {"save_directory", directory_keys, COUNT(directory_keys), NOWHERE, 0};
 
 static const h5ck_key group_keys[] = {
-    {"parameters", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_parameters), NOWHERE, &form_part, NULL},
+    {"parameters", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_parameters), NOWHERE, &form_group, NULL},
     {"optimizers", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_optimizers), NOWHERE, &form_part, NULL},
     {"optimizer_state", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_optimizer_state), NOWHERE, &form_part, NULL},
 };
@@ -147,10 +153,30 @@ static const h5ck_key attribute_keys[] = {
 };
 static const h5ck_keys attribute_table = {"attributes", attribute_keys, COUNT(attribute_keys), NOWHERE, 0};
 
+static const h5ck_key list_keys[] = {
+    {"groups", H5CK_KEY_TEXT, false, IN(h5ck_schema, list_groups), NOWHERE, &form_part, NULL},
+    {"parameters", H5CK_KEY_TEXT, false, IN(h5ck_schema, list_parameters), NOWHERE, &form_part, NULL},
+    {"optimizer_state", H5CK_KEY_TEXT, false, IN(h5ck_schema, list_state), NOWHERE, &form_part, NULL},
+    {"apart", H5CK_KEY_TEXTS, false, IN(h5ck_schema, list_apart), IN(h5ck_schema, list_apart_count), &form_part, NULL},
+};
+static const h5ck_keys list_table = {"lists", list_keys, COUNT(list_keys), NOWHERE, 0};
+
+static const h5ck_key group_attribute_keys[] = {
+    {"group", H5CK_KEY_TEXT, true, IN(h5ck_group_attribute, group), NOWHERE, &form_any, NULL},
+    {"name", H5CK_KEY_TEXT, true, IN(h5ck_group_attribute, name), NOWHERE, &form_part, NULL},
+    {"text", H5CK_KEY_TEXT, true, IN(h5ck_group_attribute, text), NOWHERE, &form_any, NULL},
+};
+static const h5ck_keys group_attribute_table = {"an attribute of a group", group_attribute_keys,
+                                                COUNT(group_attribute_keys), OF(h5ck_group_attribute), 256};
+
 static const h5ck_key hdf5_keys[] = {
     {"separator", H5CK_KEY_TEXT, true, IN(h5ck_schema, h5_separator), NOWHERE, &form_separator, NULL},
     {"groups", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &group_table},
     {"attributes", H5CK_KEY_MAP, true, NOWHERE, NOWHERE, NULL, &attribute_table},
+    {"foreign", H5CK_KEY_FLAG, false, IN(h5ck_schema, h5_foreign), NOWHERE, NULL, NULL},
+    {"lists", H5CK_KEY_MAP, false, NOWHERE, NOWHERE, NULL, &list_table},
+    {"group_attributes", H5CK_KEY_LIST, false, IN(h5ck_schema, attributes), IN(h5ck_schema, attribute_count), NULL,
+     &group_attribute_table},
 };
 static const h5ck_keys hdf5_table = {"hdf5", hdf5_keys, COUNT(hdf5_keys), NOWHERE, 0};
 

@@ -112,6 +112,13 @@ typedef struct h5ck_rule {
     const char *reason; /* one line, for notes; or NULL */
 } h5ck_rule;
 
+/* An attribute that another program looks for, and that is written where the state's metadata has none. */
+typedef struct h5ck_group_attribute {
+    const char *group; /* its path; "" is the root */
+    const char *name;
+    const char *text;
+} h5ck_group_attribute;
+
 typedef struct h5ck_schema {
     struct h5ck_schema_owner *owner; /* what h5ck_schema_free frees; NULL: a constant */
     bool is_names;                   /* name rules alone: `name`, `extends`, `doc` and `rules` are all there is */
@@ -128,11 +135,19 @@ typedef struct h5ck_schema {
     /* the HDF5 side */
     const char *h5_parameters, *h5_optimizers, *h5_optimizer_state; /* groups */
     const char *h5_separator;                                       /* what in a name makes a group; "" flat */
-    const char *at_version, *at_schema;                             /* root attributes */
-    const char *at_class, *at_module, *at_python, *at_fields;       /* of a decay's group (docs/format.md) */
-    const char *at_type_suffix;                                     /* "<field>:type" */
-    const char *at_name, *at_order, *at_lod, *at_digest;            /* of a dataset; at_lod is a prefix: "lod_" */
-    const char *at_source_size, *at_source_mtime;                   /* of a dataset that lies in another file */
+    bool h5_foreign; /* another program's layout: files without our version attribute have it, too; the group of
+                        parameters may be "", the root */
+    const char *list_groups, *list_parameters,
+        *list_state; /* attributes that list what groups hold, in order; or NULL */
+    size_t list_apart_count;
+    const char *const *list_apart; /* groups that have a list, and are in none */
+    size_t attribute_count;
+    const h5ck_group_attribute *attributes;                   /* that groups must have */
+    const char *at_version, *at_schema;                       /* root attributes */
+    const char *at_class, *at_module, *at_python, *at_fields; /* of a decay's group (docs/format.md) */
+    const char *at_type_suffix;                               /* "<field>:type" */
+    const char *at_name, *at_order, *at_lod, *at_digest;      /* of a dataset; at_lod is a prefix: "lod_" */
+    const char *at_source_size, *at_source_mtime;             /* of a dataset that lies in another file */
 
     /* the decays */
     size_t module_count;
