@@ -290,7 +290,8 @@ typedef struct h5ckpt_options {
     size_t size;                /* sizeof(h5ckpt_options): lets the struct grow */
     const char *from;           /* source format's name, or NULL: by content */
     const char *to;             /* target format's name, or NULL: by suffix */
-    const char *schema;         /* path of a schema file, or NULL: the built-in "paddle" */
+    const char *schema;         /* name of a built-in schema ("keras"; h5ckpt_schema_at lists them), or path of a file
+                                   ("./keras" where one is called so), or NULL: "paddle" */
     const char *const *include; /* NULL, or globs ended by NULL: only tensors and decays that match one */
     const char *const *exclude; /* NULL, or globs ended by NULL: all but those that match one */
     int force;                  /* 1: replace an existing target */
@@ -308,12 +309,13 @@ typedef struct h5ckpt_options {
     const char
         *names; /* name rules that are applied while opening: the name of built-in ones ("paddle-to-torch"), or the
                           path of a file; NULL: none */
+    const char *to_schema; /* the same for the target alone, or NULL: as ->schema */
 } h5ckpt_options;
 
 #define H5CKPT_OPTIONS_INIT                                                                                            \
     {                                                                                                                  \
         sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_DEFAULT, 0, 0, 0, 0, H5CKPT_COMPRESS_NONE, 0,    \
-            H5CKPT_EXTERNAL_REFUSED, H5CKPT_LINK_NONE, 0                                                               \
+            H5CKPT_EXTERNAL_REFUSED, H5CKPT_LINK_NONE, 0, 0                                                               \
     }
 
 /* ---- Loading into memory ----------------------------------------------------------------------------------------- */
@@ -382,7 +384,7 @@ H5CKPT_API int h5ckpt_state_add_decay(h5ckpt_state *state, const char *name, con
 /* Sets a metadata string (copied). */
 H5CKPT_API int h5ckpt_state_set_metadata(h5ckpt_state *state, const char *key, const char *text, h5ckpt_error **err);
 
-/* Writes a state to a new target (options->to, ->schema, ->force, ->no_sync, ->jobs, ->digest, ->compress,
+/* Writes a state to a new target (options->to, ->schema, ->to_schema, ->force, ->no_sync, ->jobs, ->digest, ->compress,
  * ->compress_level, ->link, ->progress, ->note). The
  * target appears whole, or not at all and an existing one stays as it was; when the call returns it is on disk unless
  * no_sync (should its folder's entry alone fail to reach the disk, the target stands and the error says so). An empty

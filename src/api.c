@@ -36,7 +36,7 @@ h5ck_log h5ck_options_log(const h5ckpt_options *o)
 
 int h5ck_options_schema(const h5ckpt_options *o, const h5ck_schema **schema, h5ckpt_error **err)
 {
-    return o->schema ? h5ck_schema_load(o->schema, schema, err) : h5ck_schema_builtin(NULL, schema, err);
+    return o->schema ? h5ck_schema_find(o->schema, schema, err) : h5ck_schema_builtin(NULL, schema, err);
 }
 
 /* ---- Opening ---- */

@@ -343,13 +343,22 @@ int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema 
     return rc;
 }
 
+/* The target's own, or NULL. */
+static int target_schema(const h5ckpt_options *o, const h5ck_schema **schema, h5ckpt_error **err)
+{
+    *schema = NULL;
+    return o->to_schema ? h5ck_schema_find(o->to_schema, schema, err) : 0;
+}
+
 int h5ckpt_state_write(const h5ckpt_state *state, const char *path, const h5ckpt_options *options, h5ckpt_error **err)
 {
     const h5ckpt_options o = h5ck_options_complete(options);
     const h5ck_schema *schema = NULL;
     if (!state)
         return h5ck_fail(err, H5CKPT_USAGE, "expected a state to write, found NULL");
-    int rc = h5ck_options_schema(&o, &schema, err);
+    int rc = target_schema(&o, &schema, err);
+    if (rc == 0 && !schema)
+        rc = h5ck_options_schema(&o, &schema, err);
     if (rc == 0)
         rc = h5ck_write(state, path, schema, &o, err);
     h5ck_schema_free(schema);
@@ -376,15 +385,19 @@ int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options 
     const h5ckpt_options o = h5ck_options_complete(options);
     h5ckpt_error *own = NULL, **e = err ? err : &own;
     h5ckpt_state *state = NULL;
+    const h5ck_schema *own_schema = NULL;
     int rc = source && target ? check_apart(source, target, e)
                               : h5ck_fail(e, H5CKPT_USAGE, "expected a source and a target");
+    if (rc == 0)
+        rc = target_schema(&o, &own_schema, e);
     if (rc == 0 && !(state = h5ckpt_state_open(source, &o, e)))
         rc = *e ? (int)(*e)->code : H5CKPT_SYSTEM;
     if (rc == 0)
-        rc = h5ck_write(state, target, state->schema, &o, e);
+        rc = h5ck_write(state, target, own_schema ? own_schema : state->schema, &o, e);
     if (rc == H5CKPT_INVALID)
         h5ck_err_where(e, rc, source, NULL);
     h5ckpt_state_free(state);
+    h5ck_schema_free(own_schema);
     h5ckpt_error_free(own);
     return rc;
 }

@@ -82,8 +82,8 @@ extern const char *const cli_external[]; /* by h5ckpt_external */
      .kind = CLI_STRING,                                                                                               \
      .to = &(s).options.from},                                                                                         \
         {.name = "schema",                                                                                             \
-         .argument = "FILE",                                                                                           \
-         .help = "use the schema in FILE instead of the built-in one",                                                 \
+         .argument = "NAME|FILE",                                                                                      \
+         .help = "use this schema: a built-in one (h5ckpt schema lists them), or in a file; by default paddle",        \
          .kind = CLI_STRING,                                                                                           \
          .to = &(s).options.schema},                                                                                   \
         {.name = "include",                                                                                            \

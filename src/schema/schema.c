@@ -466,6 +466,23 @@ int h5ck_names_load(const char *name_or_path, const h5ck_schema **names, h5ckpt_
     return load_file(name_or_path, NAMES, names, err);
 }
 
+/* Here, too. What cannot be the name of one is only a path. */
+int h5ck_schema_find(const char *name_or_path, const h5ck_schema **schema, h5ckpt_error **err)
+{
+    char known[200];
+    h5ck_fs_stat st = {.exists = true};
+    const h5ck_schema_builtin_row *b = builtin_row(name_or_path);
+    *schema = NULL;
+    if (b && !b->info.is_names)
+        return load_builtin(b, schema, err);
+    int rc = strpbrk(name_or_path, "/.") ? 0 : h5ck_fs_status(name_or_path, &st, err);
+    if (rc == 0 && (b || !st.exists))
+        return h5ck_fail(err, H5CKPT_USAGE, "expected a schema (%s, or a file), found %s'%s'",
+                         list_builtins(false, known, sizeof known), b ? "the name rules " : "nothing at ",
+                         name_or_path);
+    return rc ? rc : h5ck_schema_load(name_or_path, schema, err);
+}
+
 void h5ck_schema_free(const h5ck_schema *schema)
 {
     h5ck_schema_owner *owner = schema ? schema->owner : NULL;

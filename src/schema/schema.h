@@ -169,6 +169,8 @@ typedef struct h5ck_schema {
  * h5ck_err_where. The caller gives *schema to h5ck_schema_free, whichever it is; NULL on failure. */
 int h5ck_schema_builtin(const char *name, const h5ck_schema **schema, h5ckpt_error **err);
 int h5ck_schema_load(const char *path, const h5ck_schema **schema, h5ckpt_error **err);
+/* Either: what is not a built-in schema's name is a path. */
+int h5ck_schema_find(const char *name_or_path, const h5ck_schema **schema, h5ckpt_error **err);
 void h5ck_schema_free(const h5ck_schema *schema);
 /* The same for name rules alone: a built-in one's name, or a file's path. A schema is H5CKPT_USAGE. */
 int h5ck_names_load(const char *name_or_path, const h5ck_schema **names, h5ckpt_error **err);
