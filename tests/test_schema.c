@@ -432,16 +432,16 @@ static const struct {
     {OWN "decays: {classes: [{class: A, fields: [{name: x, type: float, default: inf}]}]}\n",
      "3:72: expected a finite number, found 'inf'"},
     /* keys */
-    {OWN "hdf6: {}
-", "3:1: expected a key of the schema (schema, extends, doc, save_directory, hdf5, decays, schedulers, "
-                       "rules), found 'hdf6'"},
-    {OWN "hdf5: {group: {}}
-", "3:8: expected a key of hdf5 (separator, groups, attributes, foreign, lists, "
+    {OWN "hdf6: {}\n",
+     "3:1: expected a key of the schema (schema, extends, doc, save_directory, hdf5, decays, schedulers, "
+     "rules), found 'hdf6'"},
+    {OWN "hdf5: {group: {}}\n", "3:8: expected a key of hdf5 (separator, groups, attributes, foreign, lists, "
                                 "group_attributes), found 'group'"},
     {OWN "hdf5:\n  groups: {parameter: weights}\n",
      "4:12: expected a key of groups (parameters, optimizers, optimizer_state), found 'parameter'"},
-    {OWN "{a: b}: c\n", "3:1: expected a key of the schema (schema, extends, doc, save_directory, hdf5, decays, schedulers, "
-                        "rules), found a mapping"},
+    {OWN "{a: b}: c\n",
+     "3:1: expected a key of the schema (schema, extends, doc, save_directory, hdf5, decays, schedulers, "
+     "rules), found a mapping"},
     {OWN "schema: other\n", "3:1: expected the key 'schema' once, found it twice"},
     {OWN "hdf5: {separator: \".\", separator: \":\"}\n", "3:24: expected the key 'separator' once, found it twice"},
     {"extends: paddle\n", "1:1: expected the key 'schema' in the schema, found none"},
@@ -453,7 +453,8 @@ static const struct {
      "7:11: expected the key 'name' in a field, found none"},
     /* words */
     {"schema: mine\nextends: torch\n", "2:10: expected the name of a built-in schema (paddle*"},
-    {"schema: mine\nextends: [paddle]\n", "2:10: expected the name of a built-in schema (paddle), found a list"},
+    {"schema: mine\nextends: [paddle]\n",
+     "2:10: expected the name of a built-in schema (paddle, caffe, keras, keras2, keras2-weights, tree), found a list"},
     {"schema: paddle\nextends: paddle\n",
      "1:9: expected a name of its own for this schema, found the name of a built-in one"},
     {"schema: a/b\nextends: paddle\n", "1:9: expected a name (without '/', and not '.' or '..'), found 'a/b'"},
