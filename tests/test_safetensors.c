@@ -339,6 +339,7 @@ static void wrong_sizes_are_refused(void)
     refused(TENSOR("\"I32\"", "[2,18446744073709551614]", "[0,16]"), 16, "'a'");
     refused(TENSOR("\"I32\"", "[2,9223372036854775807]", "[0,16]"), 16, "'a'");
     refused(TENSOR("\"I8\"", "[18446744073709551615,2,0]", "[0,0]"), 0, "'a'");
+    refused(TENSOR("\"I8\"", "[9223372036854775807,3,0]", "[0,0]"), 0, "a number of elements that 64 bits hold");
 }
 
 static void holes_and_overlaps_are_refused(void)

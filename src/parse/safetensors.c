@@ -18,6 +18,7 @@
 #include "parse/safetensors.h"
 
 #include "base/buf.h"
+#include "base/ckd.h"
 #include "base/le.h"
 #include "model/dict.h"
 #include "parse/json.h"
@@ -127,8 +128,12 @@ static int read_offsets(walker *w, h5ck_safetensors_entry *e)
 /* Its elements must be as many bytes as its offsets say. */
 static int check_size(walker *w, const h5ck_safetensors_entry *e)
 {
-    uint64_t nbytes;
+    uint64_t nbytes, elements = 1;
     int rc = h5ck_tensor_nbytes(e->dtype, e->rank, e->shape, &nbytes, w->err);
+    for (size_t i = 0; rc == 0 && i < e->rank; i++) /* the library has a zero behind an overflow come too late */
+        if (h5ck_ckd_mul(elements, e->shape[i], &elements))
+            rc = h5ck_fail_at(w->err, w->j.base + e->text,
+                              "expected a number of elements that 64 bits hold, found more");
     if (rc)
         return rc;
     if (e->end < e->begin)
