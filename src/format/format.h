@@ -53,5 +53,7 @@ extern const h5ck_format h5ck_fmt_paddle_dir;
 extern const h5ck_format h5ck_fmt_hdf5;
 extern const h5ck_format h5ck_fmt_safetensors;
 extern const h5ck_format h5ck_fmt_pdparams;
+extern const h5ck_format h5ck_fmt_npz;
+extern const h5ck_format h5ck_fmt_npy;
 
 #endif

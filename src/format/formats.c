@@ -14,6 +14,8 @@ static const h5ck_format *const table[] = {
     &h5ck_fmt_hdf5,
     &h5ck_fmt_safetensors,
     &h5ck_fmt_pdparams,
+    &h5ck_fmt_npz,
+    &h5ck_fmt_npy,
 };
 
 enum { ROWS = sizeof table / sizeof *table, HEAD = 4096 };
