@@ -200,7 +200,9 @@ static int give(h5ck_pickle_build *b, const h5ckpt_array *a, bool swap, bool for
             given.storage = H5CK_PICKLE_MEMORY;
         }
         given.data = n->u.data;
-        given.len = n->count;
+        given.len = (size_t)n->count;
+        if (given.len == 0)
+            given.storage = H5CK_PICKLE_MEMORY; /* bytes() of protocol 2 stands nowhere */
         if (given.len != given.nbytes)
             return wrong_length(b, n, given.nbytes, given.len);
     }
