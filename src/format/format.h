@@ -55,5 +55,6 @@ extern const h5ck_format h5ck_fmt_safetensors;
 extern const h5ck_format h5ck_fmt_pdparams;
 extern const h5ck_format h5ck_fmt_npz;
 extern const h5ck_format h5ck_fmt_npy;
+extern const h5ck_format h5ck_fmt_torch;
 
 #endif

@@ -16,6 +16,7 @@ static const h5ck_format *const table[] = {
     &h5ck_fmt_pdparams,
     &h5ck_fmt_npz,
     &h5ck_fmt_npy,
+    &h5ck_fmt_torch,
 };
 
 enum { ROWS = sizeof table / sizeof *table, HEAD = 4096 };
