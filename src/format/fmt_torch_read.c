@@ -34,7 +34,7 @@ typedef struct walker {
     h5ck_buf path;                                  /* of the value that is looked at: keys joined by '.' */
     const h5ckpt_value *model, *others, *schedules; /* dictionaries whose own keys are the names; may be NULL */
     size_t skip;                                    /* bytes of the path that are no part of names here */
-    bool in_model, in_optimizer;
+    bool in_model, in_optimizer, in_schedule;
     unsigned taken; /* names that were taken, so far */
     h5ckpt_error **err;
 } walker;
@@ -202,9 +202,14 @@ static int rewrite_schedule(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
     const char *name;
     h5ckpt_value object;
-    int rc = h5ck_scheduler_read(w->state->schema, "torch", v, &w->state->arena, &object, NULL);
+    w->in_schedule = true; /* schedules inside of it are its fields */
+    int rc = rewrite_dict(w, v, to);
+    w->in_schedule = false;
+    if (rc)
+        return rc;
+    rc = h5ck_scheduler_read(w->state->schema, "torch", to, &w->state->arena, &object, NULL);
     if (rc == H5CKPT_USAGE)
-        return rewrite_dict(w, v, to); /* a schema of the user's that has no schedulers of torch */
+        return 0; /* a schema of the user's that has no schedulers of torch: it stays where it is */
     rc = rc ? h5ck_fail_nomem(w->err) : name_here(w, &w->state->decays.dict, &name);
     if (rc == 0)
         rc = h5ck_state_add_decay(w->state, name, &object, NULL, NULL, w->err);
@@ -256,6 +261,15 @@ static int rewrite_flat(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 
 /* ---- Everything ---- */
 
+/* A text or a number without what only its pickle knew of it: that it was Python 2's, that it was an object of its own.
+ * torch.load gives a str all the same. */
+static h5ckpt_value plain(const h5ckpt_value *v)
+{
+    h5ckpt_value copy = *v;
+    copy.python2 = copy.distinct = 0;
+    return copy;
+}
+
 static int rewrite_items(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
     h5ckpt_value *items = h5ck_arena_zalloc(&w->state->arena, v->count, sizeof *items);
@@ -277,7 +291,7 @@ static int rewrite_dict(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     for (size_t i = 0; rc == 0 && i < v->count; i++) {
         size_t length = w->path.len;
         push_key(&w->path, &v->as.fields[i].key, i);
-        fields[i].key = v->as.fields[i].key;
+        fields[i].key = plain(&v->as.fields[i].key);
         rc = has_tensors(&v->as.fields[i].key)
                  ? h5ck_fail(w->err, H5CKPT_INVALID, "expected keys that are plain data, found a tensor as a key")
                  : rewrite(w, &v->as.fields[i].value, &fields[i].value);
@@ -354,13 +368,13 @@ static int rewrite_container(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     if (items && named && is_flat(items))
         return rewrite_flat(w, v, to);
     if (v->type == H5CKPT_DICT)
-        return is_schedule(v) ? rewrite_schedule(w, v, to) : rewrite_dict(w, v, to);
+        return is_schedule(v) && !w->in_schedule ? rewrite_schedule(w, v, to) : rewrite_dict(w, v, to);
     return v->type == H5CKPT_OBJECT ? rewrite_object(w, v, to) : rewrite_items(w, v, to);
 }
 
 static int rewrite(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
-    *to = *v;
+    *to = plain(v);
     if (v->type != H5CKPT_DICT && v->type != H5CKPT_LIST && v->type != H5CKPT_TUPLE && v->type != H5CKPT_OBJECT)
         return 0;
     bool in_model = w->in_model, in_optimizer = w->in_optimizer;

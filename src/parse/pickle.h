@@ -14,7 +14,8 @@
  * INST, OBJ, sets, bytearrays, buffers outside of the pickle; a stack that underflows, lengths past the end, bytes behind
  * STOP; a str with a zero byte or a surrogate, unhashable keys, values nested deeper than H5CK_VALUE_DEPTH, values that
  * contain themselves, and values that grow, when sharing is undone, beyond H5CK_PICKLE_NODES and H5CK_PICKLE_BYTES.
- * Memory stays below the file's size plus 64 MB; of a state, below some fifteen times its size plus that.
+ * Memory stays below the file's size plus 64 MB; of a state, below some fifty times its size plus that (of elements in it, which are
+ * left where they are, no more than before).
  *
  * Python 2's `str` and `long` come out with python2 = 1, a `str` as STR where it is UTF-8 without zero bytes, else as
  * BYTES (src/parse/pickle_read.c says how Python 2's pickles are told from Python 3's). Such values are written as

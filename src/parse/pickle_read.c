@@ -45,14 +45,15 @@ static int too_many(const h5ck_pickle_graph *g, uint64_t at)
     return h5ck_fail_at(g->err, at, "expected at most %zu objects in a pickle, found more", g->limits.objects);
 }
 
-/* Of a whole state: an object for each 4 bytes of it, a value for each 8, and room for all its text. Real ones need a
- * value for every 20 to 50 bytes that are not elements. */
+/* Of a whole state: an object for each byte of it, a value for each 2, and room for all its text. Real ones of Paddle need a
+ * value for every 20 to 50 bytes that are not elements, those of PyTorch one for every 3: a tensor is a call of twenty-five
+ * values, most of them shared, and an optimizer's groups list their parameters by number, 2 or 3 bytes each. */
 h5ck_pickle_limits h5ck_pickle_limits_of(bool large, uint64_t len)
 {
     h5ck_pickle_limits limits = {.values = H5CK_PICKLE_NODES, .bytes = H5CK_PICKLE_BYTES};
     if (large) {
         uint64_t most = UINT32_MAX / 4; /* node numbers, and a number + 1, are of 32 bits */
-        limits.values += (size_t)(len / 8 < most ? len / 8 : most);
+        limits.values += (size_t)(len / 2 < most ? len / 2 : most);
         limits.bytes += len < SIZE_MAX / 2 ? (size_t)len : SIZE_MAX / 2;
     }
     limits.objects = 2 * limits.values;
