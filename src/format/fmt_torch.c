@@ -241,7 +241,7 @@ static int read_pickle(archive *a, const h5ck_zip_entry *entry, h5ckpt_value *ro
     unsigned char *data;
     int rc = read_member(a, entry, UINT64_MAX - 1, &data, err);
     if (rc == 0)
-        rc = h5ck_torch_read_pickle(data, (size_t)entry->usize, &a->state->arena, root, err);
+        rc = h5ck_torch_read_pickle(data, (size_t)entry->usize, &a->arena, root, err);
     if (rc && err && *err && (*err)->offset != H5CKPT_NO_OFFSET)
         h5ck_err_part(err, rc, entry->name);
     return rc;
@@ -260,7 +260,7 @@ static int read_archive(archive *a, h5ckpt_error **err)
     if (rc == 0)
         rc = read_pickle(a, pickle, &root, err);
     if (rc == 0)
-        rc = h5ck_torch_take_apart(&r, &root, err);
+        rc = h5ck_torch_take_apart(&r, &root, &a->arena, err);
     h5ck_torch_reader_free(&r);
     return rc;
 }

@@ -93,8 +93,8 @@ void h5ck_torch_reader_free(h5ck_torch_reader *r);
 
 /* ---- fmt_torch_read.c ---- */
 
-/* Fills the state from what the pickle says; all below `root` lies in the state's arena. */
-int h5ck_torch_take_apart(h5ck_torch_reader *r, const h5ckpt_value *root, h5ckpt_error **err);
+/* Fills the state from what the pickle says. What is made only on the way lies in `scratch`. */
+int h5ck_torch_take_apart(h5ck_torch_reader *r, const h5ckpt_value *root, h5ck_arena *scratch, h5ckpt_error **err);
 
 /* ---- Writing ---- */
 

@@ -41,6 +41,7 @@ typedef struct legacy {
     size_t len, at;            /* `at`: where the next part begins */
     h5ck_dict sizes;           /* key -> bytes an element */
     h5ck_dict storages;        /* key -> h5ck_torch_storage */
+    h5ck_arena scratch;        /* of what the pickles say */
     h5ckpt_error **err;
 } legacy;
 
@@ -115,7 +116,7 @@ static int measure(legacy *l, const h5ckpt_value *key)
         return h5ck_fail_at(l->err, l->at,
                             "expected %" PRIu64 " elements of %" PRIu64 " bytes of storage %s, found %zu bytes", count,
                             size, name, l->len - l->at);
-    h5ck_torch_storage *s = h5ck_arena_zalloc(&l->state->arena, 1, sizeof *s);
+    h5ck_torch_storage *s = h5ck_arena_zalloc(&l->scratch, 1, sizeof *s);
     if (!s)
         return h5ck_fail_nomem(l->err);
     s->extent = (h5ck_extent){.kind = H5CK_EXTENT_FILE, .file = l->file, .offset = l->at};
@@ -146,20 +147,20 @@ static int find_storage(h5ck_torch_reader *r, const char *key, h5ck_torch_storag
 static int read_all(legacy *l, h5ck_torch_reader *r)
 {
     h5ckpt_value root, keys;
-    int rc = read_head(l, &l->state->arena);
+    int rc = read_head(l, &l->scratch);
     if (rc == 0)
-        rc = next_pickle(l, &l->state->arena, &root);
+        rc = next_pickle(l, &l->scratch, &root);
     if (rc == 0)
         rc = survey(l, &root);
     if (rc == 0)
-        rc = next_pickle(l, &l->state->arena, &keys);
+        rc = next_pickle(l, &l->scratch, &keys);
     if (rc == 0 && keys.type != H5CKPT_LIST)
         rc = h5ck_fail_at(l->err, l->at, "expected the list of storages, found %s", h5ck_value_type_name(&keys));
     for (size_t i = 0; rc == 0 && i < keys.count; i++)
         rc = measure(l, &keys.as.items[i]);
     if (rc == 0 && l->at != l->len)
         rc = h5ck_fail_at(l->err, l->at, "expected the end of the file, found %zu more bytes", l->len - l->at);
-    return rc ? rc : h5ck_torch_take_apart(r, &root, l->err);
+    return rc ? rc : h5ck_torch_take_apart(r, &root, &l->scratch, l->err);
 }
 
 int h5ck_torch_read_legacy(h5ckpt_state *state, h5ck_file *file, h5ckpt_error **err)
@@ -172,5 +173,6 @@ int h5ck_torch_read_legacy(h5ckpt_state *state, h5ck_file *file, h5ckpt_error **
     h5ck_torch_reader_free(&r);
     h5ck_dict_free(&l.sizes);
     h5ck_dict_free(&l.storages);
+    h5ck_arena_free(&l.scratch);
     return rc;
 }

@@ -31,6 +31,7 @@ static const char *const model_keys[] = {"state_dict", "model_state_dict", "mode
 typedef struct walker {
     h5ck_torch_reader *r;
     h5ckpt_state *state;
+    h5ck_arena *arena;                              /* of the skeleton; freed when it is text */
     h5ck_buf path;                                  /* of the value that is looked at: keys joined by '.' */
     const h5ckpt_value *model, *others, *schedules; /* dictionaries whose own keys are the names; may be NULL */
     size_t skip;                                    /* bytes of the path that are no part of names here */
@@ -70,7 +71,7 @@ static int name_here(walker *w, const h5ck_dict *dict, const char **name)
         b.len = length;
         h5ck_buf_printf(&b, "~%u", ++w->taken);
     }
-    *name = text ? h5ck_arena_strdup(&w->state->arena, text) : NULL;
+    *name = text ? h5ck_arena_strdup(w->arena, text) : NULL;
     h5ck_buf_free(&b);
     return *name ? 0 : h5ck_fail_nomem(w->err);
 }
@@ -138,8 +139,8 @@ static const char *dict_name(const walker *w, const h5ckpt_tensors *dict)
 
 static int refer(walker *w, const char *class_name, const h5ckpt_field *fields, size_t count, h5ckpt_value *to)
 {
-    h5ckpt_object *o = h5ck_arena_zalloc(&w->state->arena, 1, sizeof *o);
-    if (!o || !(o->fields = h5ck_arena_memdup(&w->state->arena, fields, count * sizeof *fields)))
+    h5ckpt_object *o = h5ck_arena_zalloc(w->arena, 1, sizeof *o);
+    if (!o || !(o->fields = h5ck_arena_memdup(w->arena, fields, count * sizeof *fields)))
         return h5ck_fail_nomem(w->err);
     o->module = "h5ckpt";
     o->class_name = class_name;
@@ -201,18 +202,20 @@ static int rewrite_tensor(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 static int rewrite_schedule(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
     const char *name;
-    h5ckpt_value object;
+    h5ckpt_value object, kept;
     w->in_schedule = true; /* schedules inside of it are its fields */
     int rc = rewrite_dict(w, v, to);
     w->in_schedule = false;
     if (rc)
         return rc;
-    rc = h5ck_scheduler_read(w->state->schema, "torch", to, &w->state->arena, &object, NULL);
+    rc = h5ck_scheduler_read(w->state->schema, "torch", to, w->arena, &object, NULL);
     if (rc == H5CKPT_USAGE)
         return 0; /* a schema of the user's that has no schedulers of torch: it stays where it is */
     rc = rc ? h5ck_fail_nomem(w->err) : name_here(w, &w->state->decays.dict, &name);
     if (rc == 0)
-        rc = h5ck_state_add_decay(w->state, name, &object, NULL, NULL, w->err);
+        rc = h5ck_value_copy(&w->state->arena, &object, &kept, w->err);
+    if (rc == 0)
+        rc = h5ck_state_add_decay(w->state, name, &kept, NULL, NULL, w->err);
     const h5ckpt_field fields[] = {field("name", h5ck_value_str(name))};
     return rc ? rc : refer(w, "decay", fields, 1, to);
 }
@@ -222,7 +225,7 @@ static int rewrite_schedule(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 /* Adds all tensors; `shared`: a dict of those that are others too. */
 static int add_all(walker *w, const h5ckpt_value *items, h5ckpt_tensors *dict, h5ckpt_value *shared)
 {
-    h5ckpt_field *pairs = h5ck_arena_zalloc(&w->state->arena, items->count, sizeof *pairs);
+    h5ckpt_field *pairs = h5ck_arena_zalloc(w->arena, items->count, sizeof *pairs);
     int rc = pairs ? 0 : h5ck_fail_nomem(w->err);
     *shared = (h5ckpt_value){.type = H5CKPT_DICT, .as.fields = pairs};
     for (size_t i = 0; rc == 0 && i < items->count; i++) {
@@ -272,7 +275,7 @@ static h5ckpt_value plain(const h5ckpt_value *v)
 
 static int rewrite_items(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
-    h5ckpt_value *items = h5ck_arena_zalloc(&w->state->arena, v->count, sizeof *items);
+    h5ckpt_value *items = h5ck_arena_zalloc(w->arena, v->count, sizeof *items);
     int rc = items ? 0 : h5ck_fail_nomem(w->err);
     for (size_t i = 0; rc == 0 && i < v->count; i++) {
         size_t length = w->path.len;
@@ -286,7 +289,7 @@ static int rewrite_items(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 
 static int rewrite_dict(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
-    h5ckpt_field *fields = h5ck_arena_zalloc(&w->state->arena, v->count, sizeof *fields);
+    h5ckpt_field *fields = h5ck_arena_zalloc(w->arena, v->count, sizeof *fields);
     int rc = fields ? 0 : h5ck_fail_nomem(w->err);
     for (size_t i = 0; rc == 0 && i < v->count; i++) {
         size_t length = w->path.len;
@@ -311,7 +314,7 @@ static int rewrite_typed(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     const h5ckpt_field inner[] = {field("args", args->as.items[2])};
     h5ckpt_object call = {args->as.items[0].as.object->module, args->as.items[0].as.object->class_name, 1, inner};
     const h5ckpt_value made = {.type = H5CKPT_OBJECT, .as.object = &call};
-    h5ckpt_value *parts = h5ck_arena_memdup(&w->state->arena, args->as.items, 4 * sizeof *parts);
+    h5ckpt_value *parts = h5ck_arena_memdup(w->arena, args->as.items, 4 * sizeof *parts);
     if (!parts)
         return h5ck_fail_nomem(w->err);
     int rc = rewrite(w, &made, &parts[0]);
@@ -319,8 +322,8 @@ static int rewrite_typed(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     if (rc == 0)
         rc = rewrite(w, &args->as.items[3], &parts[3]);
     const h5ckpt_value four = {.type = H5CKPT_TUPLE, .count = 4, .as.items = parts};
-    h5ckpt_object *o = h5ck_arena_memdup(&w->state->arena, v->as.object, sizeof *o);
-    h5ckpt_field *fields = h5ck_arena_zalloc(&w->state->arena, 1, sizeof *fields);
+    h5ckpt_object *o = h5ck_arena_memdup(w->arena, v->as.object, sizeof *o);
+    h5ckpt_field *fields = h5ck_arena_zalloc(w->arena, 1, sizeof *fields);
     if (rc || !o || !fields)
         return rc ? rc : h5ck_fail_nomem(w->err);
     fields[0] = field("args", four);
@@ -339,8 +342,8 @@ static int rewrite_object(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
         return rc;
     if (h5ck_torch_is(v, "torch._tensor", "_rebuild_from_type_v2"))
         return rewrite_typed(w, v, to);
-    h5ckpt_object *o = h5ck_arena_memdup(&w->state->arena, v->as.object, sizeof *o);
-    h5ckpt_field *fields = o ? h5ck_arena_memdup(&w->state->arena, o->fields, o->count * sizeof *fields) : NULL;
+    h5ckpt_object *o = h5ck_arena_memdup(w->arena, v->as.object, sizeof *o);
+    h5ckpt_field *fields = o ? h5ck_arena_memdup(w->arena, o->fields, o->count * sizeof *fields) : NULL;
     if (!fields)
         return h5ck_fail_nomem(w->err);
     for (size_t i = 0; rc == 0 && i < o->count; i++) {
@@ -350,7 +353,7 @@ static int rewrite_object(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
             continue;
         }
         /* what wraps a tensor adds nothing to its name */
-        h5ckpt_value *args = h5ck_arena_zalloc(&w->state->arena, part->count, sizeof *args);
+        h5ckpt_value *args = h5ck_arena_zalloc(w->arena, part->count, sizeof *args);
         rc = args ? 0 : h5ck_fail_nomem(w->err);
         for (size_t k = 0; rc == 0 && k < part->count; k++)
             rc = rewrite(w, &part->as.items[k], &args[k]);
@@ -455,9 +458,9 @@ static int keep_skeleton(walker *w, const h5ckpt_value *skeleton)
     return rc;
 }
 
-int h5ck_torch_take_apart(h5ck_torch_reader *r, const h5ckpt_value *root, h5ckpt_error **err)
+int h5ck_torch_take_apart(h5ck_torch_reader *r, const h5ckpt_value *root, h5ck_arena *scratch, h5ckpt_error **err)
 {
-    walker w = {.r = r, .state = r->state, .err = err};
+    walker w = {.r = r, .state = r->state, .arena = scratch, .err = err};
     h5ckpt_value skeleton;
     find_roles(&w, root);
     int rc = rewrite(&w, root, &skeleton);
