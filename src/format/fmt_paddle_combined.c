@@ -15,6 +15,7 @@
  * Refused: what is no sequence of streams, more or fewer of them than names. Not held, and noted: decays, metadata,
  * optimizers' tensors that the program does not name. Facts: files of Paddle 1.8.5 and 3.3.1.
  */
+#include "base/ckd.h"
 #include "base/fs.h"
 #include "format/format.h"
 #include "format/paddle_names.h"
@@ -236,7 +237,8 @@ static int plan_streams(planner *p, h5ckpt_error **err)
     for (size_t i = 0; rc == 0 && i < p->count; i++) {
         rc = h5ck_lod_write(&p->tensors[i]->info, &heads, err);
         ends[i] = heads.len;
-        whole.size += p->tensors[i]->info.nbytes;
+        if (h5ck_ckd_add(whole.size, p->tensors[i]->info.nbytes, &whole.size) || whole.size > INT64_MAX)
+            rc = h5ck_fail(err, H5CKPT_INVALID, "expected tensors that one file holds, found more bytes than that");
     }
     const unsigned char *bytes = rc ? NULL : h5ck_arena_memdup(&p->plan->arena, heads.data, heads.len);
     if (rc == 0 && !bytes)

@@ -17,6 +17,7 @@ static const h5ck_format *const table[] = {
     &h5ck_fmt_npz,
     &h5ck_fmt_npy,
     &h5ck_fmt_torch,
+    &h5ck_fmt_gguf,
 };
 
 enum { ROWS = sizeof table / sizeof *table, HEAD = 4096 };
