@@ -305,17 +305,15 @@ typedef struct h5ckpt_options {
     h5ckpt_compress compress;       /* of tensors, in a target that can (HDF5); elsewhere H5CKPT_USAGE */
     int compress_level;             /* gzip: 1 to 9, zstd: 1 to 22; 0: gzip 1, zstd 1 */
     h5ckpt_external allow_external; /* while reading */
-    h5ckpt_link link; /* the target points at the source's files; what has no plain bytes is copied, with a note */
-    const char
-        *names; /* name rules that are applied while opening: the name of built-in ones ("paddle-to-torch"), or the
-                          path of a file; NULL: none */
-    const char *to_schema; /* the same for the target alone, or NULL: as ->schema */
+    h5ckpt_link link;  /* the target points at the source's files; what has no plain bytes is copied, with a note */
+    const char *names; /* name rules, applied while opening: built-in ones ("paddle-to-torch"), or a file; NULL: none */
+    const char *to_schema; /* of the target alone, as ->schema; NULL: the same */
 } h5ckpt_options;
 
 #define H5CKPT_OPTIONS_INIT                                                                                            \
     {                                                                                                                  \
         sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_DEFAULT, 0, 0, 0, 0, H5CKPT_COMPRESS_NONE, 0,    \
-            H5CKPT_EXTERNAL_REFUSED, H5CKPT_LINK_NONE, 0, 0                                                               \
+            H5CKPT_EXTERNAL_REFUSED, H5CKPT_LINK_NONE, 0, 0                                                            \
     }
 
 /* ---- Loading into memory ----------------------------------------------------------------------------------------- */
@@ -351,7 +349,8 @@ H5CKPT_API int h5ckpt_save_persistables(const h5ckpt_tensors *parameters, const 
 /* ---- States: any source, any target ------------------------------------------------------------------------------ */
 
 /* Opens a checkpoint of any format (options->from, ->schema, ->names, ->include, ->exclude, ->note, ->allow_external
- * apply; NULL for defaults). Reads the metadata only. The caller frees the state with h5ckpt_state_free. NULL with *err on failure. */
+ * apply; NULL for defaults). Reads the metadata only. The caller frees the state with h5ckpt_state_free. NULL with *err
+ * on failure. */
 H5CKPT_API h5ckpt_state *h5ckpt_state_open(const char *path, const h5ckpt_options *options, h5ckpt_error **err);
 
 /* An empty state, to be filled. The caller frees it. NULL when out of memory. */
@@ -474,7 +473,8 @@ H5CKPT_API const h5ckpt_schema_info *h5ckpt_schema_at(size_t i);
 /* The text of a built-in one of either kind (NULL: "paddle"), or NULL for a name that is none. A static string. */
 H5CKPT_API const char *h5ckpt_schema_text(const char *name);
 
-/* Checks a file that is a schema or name rules: H5CKPT_OK, or H5CKPT_USAGE with file:line:column, what was found and what was expected. */
+/* Checks a file that is a schema or name rules: H5CKPT_OK, or H5CKPT_USAGE with file:line:column, what was found and what
+ * was expected. */
 H5CKPT_API int h5ckpt_schema_check(const char *path, h5ckpt_error **err);
 
 #ifdef __cplusplus
