@@ -156,7 +156,10 @@ static void gives_back_what_its_row_says(void)
         if (!f->writes || !f->reads)
             continue;
         char stem[64];
-        snprintf(stem, sizeof stem, "row-%s", f->name);
+        if (parameters_for(f) == 1) /* an array that is alone has its file's name */
+            snprintf(stem, sizeof stem, "%s", tensors[0].info.name);
+        else
+            snprintf(stem, sizeof stem, "row-%s", f->name);
         const char *path = path_for(stem, f);
         bool all = f->holds_optimizer_state || f->holds_decays || f->holds_metadata;
         h5ckpt_state *state = make_state(all, parameters_for(f));

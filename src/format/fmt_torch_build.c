@@ -115,7 +115,7 @@ static bool still_same(const h5ckpt_state *state, const h5ckpt_tensor *a, const 
     const h5ck_extent *x = &a->extent, *y = &b->extent;
     if (a->info.dtype != b->info.dtype || a->info.nbytes != b->info.nbytes)
         return false;
-    if (state->format == &h5ck_fmt_torch && !state->mapped)
+    if (state->format == &h5ck_fmt_torch && !state->mapped_by)
         return a->origin == b->origin;
     if (a->digest && b->digest && strncmp(a->digest, "crc32:", 6) != 0)
         return strcmp(a->digest, b->digest) == 0;
