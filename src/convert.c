@@ -380,6 +380,14 @@ int h5ckpt_save_persistables(const h5ckpt_tensors *parameters, const char *dirna
 
 /* ---- Converting ---- */
 
+/* A source may be more files than the one it is called by (an index and its shards): none of them is replaced. */
+static int check_parts(const h5ckpt_state *state, const char *target, h5ckpt_error **err)
+{
+    h5ck_fs_stat seen;
+    int rc = h5ck_fs_status(target, &seen, err);
+    return rc || !seen.is_file ? rc : check_files(state, target, &seen, err);
+}
+
 int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options *options, h5ckpt_error **err)
 {
     const h5ckpt_options o = h5ck_options_complete(options);
@@ -392,6 +400,8 @@ int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options 
         rc = target_schema(&o, &own_schema, e);
     if (rc == 0 && !(state = h5ckpt_state_open(source, &o, e)))
         rc = *e ? (int)(*e)->code : H5CKPT_SYSTEM;
+    if (rc == 0)
+        rc = check_parts(state, target, e);
     if (rc == 0)
         rc = h5ck_write(state, target, own_schema ? own_schema : state->schema, &o, e);
     if (rc == H5CKPT_INVALID)

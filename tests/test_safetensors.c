@@ -548,6 +548,23 @@ static void the_public_call_writes_shards_and_index(void)
     h5ckpt_state_free(s);
 }
 
+/* The source is never written to, not even where its user forces it. */
+static void a_shard_of_the_source_is_no_target(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
+    o.force = 1;
+    h5ckpt_state *s = rich();
+    CU_ASSERT_EQUAL(h5ckpt_state_write(s, test_tmp("own.safetensors.index.json"), &o, &err), 0);
+    CU_ASSERT_EQUAL(
+        h5ckpt_convert(test_tmp("own.safetensors.index.json"), test_tmp("own-00001-of-00001.safetensors"), &o, &err),
+        H5CKPT_USAGE);
+    test_expect_error(&err, H5CKPT_USAGE,
+                      "own-00001-of-00001.safetensors: the target is, or holds, a file that elements");
+    is_rich(test_tmp("own.safetensors.index.json"));
+    h5ckpt_state_free(s);
+}
+
 static void an_empty_state_needs_no_shard(void)
 {
     h5ckpt_error *err = NULL;
@@ -648,6 +665,7 @@ int main(void)
         {"the library's shards are read", the_librarys_shards_are_read},
         {"shards hold what they may and come back", shards_hold_what_they_may_and_come_back},
         {"the public call writes shards and index", the_public_call_writes_shards_and_index},
+        {"a shard of the source is no target", a_shard_of_the_source_is_no_target},
         {"an empty state needs no shard", an_empty_state_needs_no_shard},
         {"wrong indexes are refused", wrong_indexes_are_refused},
         {"every cut of an index is refused", every_cut_of_an_index_is_refused},
