@@ -70,6 +70,10 @@ int h5ck_fs_unchanged(const h5ck_file *f, int fd, h5ckpt_error **err);
 int h5ck_fs_map(h5ck_file *f, const unsigned char **data, h5ckpt_error **err);
 void h5ck_fs_unmap(h5ck_file *f);
 
+/* These bytes of a mapped file are not needed soon: they may leave the process's memory, and come back when they are
+ * looked at. Only a hint. */
+void h5ck_fs_forget(h5ck_file *f, uint64_t offset, uint64_t n);
+
 /* Reads a tiny file, which is open at `fd`, right away, so that it need not be opened again; others are left alone. What
  * was read so or by h5ck_fs_map: the file's bytes, or NULL. */
 int h5ck_fs_keep(h5ck_file *f, int fd, h5ckpt_error **err);

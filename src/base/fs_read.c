@@ -308,6 +308,23 @@ int h5ck_fs_map(h5ck_file *f, const unsigned char **data, h5ckpt_error **err)
     return 0;
 }
 
+void h5ck_fs_forget(h5ck_file *f, uint64_t offset, uint64_t n)
+{
+#ifdef MADV_DONTNEED
+    unsigned char *map = atomic_load(&f->map);
+    long page = sysconf(_SC_PAGESIZE);
+    if (!map || f->size <= FEW_PAGES || page <= 0 || offset > f->size || n > f->size - offset)
+        return; /* what was read, not mapped, would be lost */
+    uint64_t first = offset / (uint64_t)page * (uint64_t)page, end = (offset + n) / (uint64_t)page * (uint64_t)page;
+    if (end > first)
+        madvise(map + first, (size_t)(end - first), MADV_DONTNEED);
+#else
+    (void)f;
+    (void)offset;
+    (void)n;
+#endif
+}
+
 int h5ck_fs_keep(h5ck_file *f, int fd, h5ckpt_error **err)
 {
     void *data;

@@ -553,7 +553,7 @@ static int read_file(const char *path, bool optimizer, h5ckpt_state *state, h5ck
     int fd;
     if (!(r.file = h5ck_state_new_file(state, path, NULL)))
         return h5ck_fail_nomem(err);
-    int rc = h5ck_fs_open_source(path, NULL, r.file, &fd, err);
+    int rc = h5ck_fs_open_source(r.file->root, NULL, r.file, &fd, err); /* the root is borrowed: our copy */
     if (rc)
         return rc;
     rc = h5ck_fs_map(r.file, &r.data, err);

@@ -60,6 +60,8 @@ int h5ck_pickle_keep(h5ck_pickle_build *b, h5ck_pickle_node *n)
         return decode_into(b, n, n->u.data, n->count, h5ck_pickle_raw_escape, H5CK_NODE_TEXT);
     if (n->kind == H5CK_NODE_STR2_QUOTE)
         return decode_into(b, n, n->u.data, n->count, h5ck_pickle_unquote, H5CK_NODE_STR2);
+    if (n->flags & H5CK_NODE_UNCHECKED && !h5ck_text_is_utf8_with_zeros((const char *)n->u.data, (size_t)n->count))
+        return h5ck_fail_at(b->err, n->at, "expected UTF-8 (without surrogates) as text, found other bytes");
     if (n->kind != H5CK_NODE_ENCODE)
         return decode_into(b, n, n->u.data, n->count, NULL, (h5ck_pickle_kind)n->kind);
     h5ck_pickle_node *text = h5ck_pickle_at(b->g, n->u.ref.a);
@@ -250,7 +252,7 @@ static int make_instance(h5ck_pickle_build *b, const h5ck_pickle_node *n, int de
             return h5ck_fail_at(b->err, state->at, "expected plain data, found a dict that contains itself");
         state->flags |= H5CK_NODE_OPEN;
         rc = make_fields(b, state, depth, true, &object->fields, &object->count);
-        state->flags &= (unsigned char)~H5CK_NODE_OPEN;
+        state->flags &= (unsigned short)~H5CK_NODE_OPEN;
     }
     if (rc == 0)
         rc = ask(b, class_, object);
@@ -281,7 +283,7 @@ static int make_container(h5ck_pickle_build *b, h5ck_pickle_node *n, int depth, 
     } else {
         rc = make_items(b, n, depth, value);
     }
-    n->flags &= (unsigned char)~H5CK_NODE_OPEN;
+    n->flags &= (unsigned short)~H5CK_NODE_OPEN;
     return rc;
 }
 

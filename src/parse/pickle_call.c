@@ -79,6 +79,8 @@ int h5ck_pickle_global(h5ck_pickle_graph *g, uint64_t at, uint32_t module, uint3
     if (m->kind != H5CK_NODE_TEXT || n->kind != H5CK_NODE_TEXT)
         return h5ck_fail_at(g->err, at, "expected the names of a module and a class, found %s and %s",
                             h5ck_pickle_kind_name(m), h5ck_pickle_kind_name(n));
+    if (m->flags & H5CK_NODE_UNCHECKED || n->flags & H5CK_NODE_UNCHECKED)
+        return h5ck_fail_at(g->err, at, "expected the names of a module and a class, found a long text");
     if (m->count == 0 || n->count == 0 || memchr(m->u.data, 0, m->count) || memchr(n->u.data, 0, n->count))
         return h5ck_fail_at(g->err, at,
                             "expected the names of a module and a class, found an empty one or a zero byte");

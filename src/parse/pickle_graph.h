@@ -66,14 +66,15 @@ enum {
 };
 
 enum {
-    H5CK_NODE_LONG = 1,     /* INT, BIGINT: written as a Python 2 `long` would be */
-    H5CK_NODE_KEPT = 2,     /* TEXT, STR2, BYTES, BIGINT: `data` lies in the value's arena, with a zero behind it */
-    H5CK_NODE_OPEN = 4,     /* a value is being made of it: meeting it again is a cycle */
-    H5CK_NODE_FROZEN = 8,   /* DICT: already used up by BUILD; later changes would get lost */
-    H5CK_NODE_ALLOWED = 16, /* GLOBAL: the policy allowed an instance of it */
-    H5CK_NODE_SWAP = 32,    /* DTYPE: big-endian */
-    H5CK_NODE_NEW = 64,     /* CALL: by NEWOBJ */
-    H5CK_NODE_BUFFER = 128  /* ARRAY: of _frombuffer, whose arguments are its state */
+    H5CK_NODE_LONG = 1,       /* INT, BIGINT: written as a Python 2 `long` would be */
+    H5CK_NODE_KEPT = 2,       /* TEXT, STR2, BYTES, BIGINT: `data` lies in the value's arena, with a zero behind it */
+    H5CK_NODE_OPEN = 4,       /* a value is being made of it: meeting it again is a cycle */
+    H5CK_NODE_FROZEN = 8,     /* DICT: already used up by BUILD; later changes would get lost */
+    H5CK_NODE_ALLOWED = 16,   /* GLOBAL: the policy allowed an instance of it */
+    H5CK_NODE_SWAP = 32,      /* DTYPE: big-endian */
+    H5CK_NODE_NEW = 64,       /* CALL: by NEWOBJ */
+    H5CK_NODE_BUFFER = 128,   /* ARRAY: of _frombuffer, whose arguments are its state */
+    H5CK_NODE_UNCHECKED = 256 /* TEXT: long, and not yet known to be UTF-8 */
 };
 
 typedef struct h5ck_pickle_node {
@@ -88,7 +89,8 @@ typedef struct h5ck_pickle_node {
     } u;
     uint64_t at; /* offset of its opcode */
     uint64_t count;
-    unsigned char kind, flags;
+    unsigned char kind;
+    unsigned short flags;
 } h5ck_pickle_node;
 
 /* The globals that are understood. What they do is known here; they are never looked up. */

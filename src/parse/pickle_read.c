@@ -22,7 +22,7 @@
 #include <string.h>
 
 /* Bytes of integers beyond 64 bits that come as decimal text: converting takes the square of their length. */
-enum { DECIMALS = 1 << 21 };
+enum { DECIMALS = 1 << 21, LONG_TEXT = 1 << 14 };
 
 typedef struct machine {
     h5ck_pickle_graph *g;
@@ -256,7 +256,7 @@ static int push_int(machine *m, const h5ck_pickle_item *it, const unsigned char 
     h5ck_pickle_node *n = push_new(m, it, len > 8 ? H5CK_NODE_BIGINT : H5CK_NODE_INT, &rc);
     if (!n)
         return rc;
-    n->flags = (unsigned char)flags;
+    n->flags = (unsigned short)flags;
     n->count = len;
     if (len > 8)
         n->u.data = bytes;
@@ -328,10 +328,15 @@ static int push_data(machine *m, const h5ck_pickle_item *it, h5ck_pickle_kind ki
 
 static int op_text(machine *m, const h5ck_pickle_item *it)
 {
-    if (!h5ck_text_is_utf8_with_zeros((const char *)it->data, it->len))
+    /* A long text may be an array's elements, which are read only once, by who takes them. */
+    bool later = it->len > LONG_TEXT && m->g->policy && m->g->policy->take_array;
+    if (!later && !h5ck_text_is_utf8_with_zeros((const char *)it->data, it->len))
         return h5ck_fail_at(m->err, it->at, "expected UTF-8 (without surrogates) behind %s, found other bytes",
                             it->op->name);
-    return push_data(m, it, H5CK_NODE_TEXT);
+    int rc = push_data(m, it, H5CK_NODE_TEXT);
+    if (rc == 0 && later)
+        top(m)->flags |= H5CK_NODE_UNCHECKED;
+    return rc;
 }
 
 static int op_text_raw(machine *m, const h5ck_pickle_item *it)
