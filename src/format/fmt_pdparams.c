@@ -25,7 +25,7 @@
  * fmt_pdparams_read.c, writing in fmt_pdparams_write.c; here is what a file is known by, and the table's row.
  *
  * Refused: what parse/pickle.h refuses, any global but those below, objects that are no decays; a file without a tensor
- * that is no dictionary. In writing: dtypes that NumPy cannot pickle (float8), LoD.
+ * that is no dictionary. In writing: dtypes that NumPy cannot pickle (float8).
  */
 #include "format/fmt_pdparams.h"
 
