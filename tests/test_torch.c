@@ -393,6 +393,24 @@ static void the_archive_made_by_hand_is_read(void)
     h5ckpt_state_free(s);
 }
 
+/* OrderedDict([[key, value], ...]) */
+static void ordered_dicts_of_python_2_are_dictionaries(void)
+{
+#define TENSOR_2                                                                                                       \
+    "ctorch._utils\n_rebuild_tensor_v2\n((U\7storage" FLOATS "U\1"                                                     \
+    "0U\3cpuK\4tQK\0K\4\x85K\1\x85\x89"                                                                                \
+    "ccollections\nOrderedDict\n]\x85RtR"
+    h5ckpt_state *s = opened(PICKLED("\x80\2"
+                                     "ccollections\nOrderedDict\n](]U\1w"
+                                     "a" TENSOR_2 "ae\x85R."));
+    has_floats(h5ckpt_state_parameters(s), "w", 4, four);
+    CU_ASSERT_EQUAL(h5ckpt_state_metadata(s)->count, 0);
+    h5ckpt_state_free(s);
+    refused(PICKLED("\x80\2"
+                    "ccollections\nOrderedDict\n](](U\1wK\1e](U\1wK\2ee\x85R."),
+            "expected each key of an OrderedDict once, found 'w' again");
+}
+
 static void numbers_of_a_big_endian_machine_are_turned(void)
 {
     static const unsigned char turned[] = {0x3f, 0x80, 0, 0, 0x40, 0, 0, 0, 0x40, 0x40, 0, 0, 0x40, 0x80, 0, 0};
@@ -588,6 +606,7 @@ int main(void)
         {"a structure that calls something is not written", a_structure_that_calls_something_is_not_written},
         {"a structure that does not fit is left", a_structure_that_does_not_fit_is_left},
         {"the archive made by hand is read", the_archive_made_by_hand_is_read},
+        {"OrderedDicts of Python 2 are dictionaries", ordered_dicts_of_python_2_are_dictionaries},
         {"numbers of a big-endian machine are turned", numbers_of_a_big_endian_machine_are_turned},
         {"storages that lie are refused", storages_that_lie_are_refused},
         {"views that lie are refused", views_that_lie_are_refused},

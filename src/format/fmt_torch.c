@@ -233,7 +233,8 @@ int h5ck_torch_read_pickle(const unsigned char *data, size_t len, h5ck_arena *ar
                            h5ckpt_error **err)
 {
     static const h5ck_pickle_policy policy = {.allows = allows, .persistent = true, .large = true};
-    return h5ck_pickle_read(data, len, &policy, arena, value, err);
+    int rc = h5ck_pickle_read(data, len, &policy, arena, value, err);
+    return rc ? rc : h5ck_torch_modernize(value, arena, err);
 }
 
 static int read_pickle(archive *a, const h5ck_zip_entry *entry, h5ckpt_value *root, h5ckpt_error **err)

@@ -40,6 +40,9 @@ bool h5ck_torch_is_tensor(const h5ckpt_value *v);
 /* A dict or an OrderedDict: its items, else NULL. */
 const h5ckpt_value *h5ck_torch_items(const h5ckpt_value *v);
 
+/* Makes the OrderedDicts of Python 2 those of Python 3, in place: `v` and all below it lie in the arena. */
+int h5ck_torch_modernize(h5ckpt_value *v, h5ck_arena *arena, h5ckpt_error **err);
+
 /* ---- Reading ---- */
 
 /* The bytes of one storage. */

@@ -17,7 +17,7 @@
 #include "parse/value_json.h"
 #include "schema/scheduler.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct builder {
@@ -165,17 +165,10 @@ static int find_storage(builder *b, char of, const h5ckpt_tensor *t, const char 
 /* The persistent id of a storage. */
 static int make_storage(builder *b, const h5ck_dtype *dtype, size_t at, uint64_t nbytes, h5ckpt_value *to)
 {
-    h5ckpt_value parts[5], id;
+    h5ckpt_value parts[5], id = {.type = H5CKPT_NONE};
     char key[24], class_name[32];
-    h5ck_buf text = H5CK_BUF_INIT;
-    h5ck_buf_printf(&text, "%zu", at);
-    const char *shown = h5ck_buf_cstr(&text);
-    strcpy(key, shown ? shown : "");
-    text.len = 0;
-    h5ck_buf_printf(&text, "%sStorage", dtype->torch ? dtype->torch : "Untyped");
-    shown = h5ck_buf_cstr(&text);
-    strcpy(class_name, shown ? shown : "");
-    h5ck_buf_free(&text);
+    snprintf(key, sizeof key, "%zu", at);
+    snprintf(class_name, sizeof class_name, "%sStorage", dtype->torch ? dtype->torch : "Untyped");
     const char *own_key = h5ck_arena_strdup(b->arena, key), *own_class = h5ck_arena_strdup(b->arena, class_name);
     if (!own_key || !own_class)
         return h5ck_fail_nomem(b->err);

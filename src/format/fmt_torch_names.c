@@ -4,6 +4,9 @@
  * called. The same list holds for what is written: a skeleton that came with a stranger's HDF5 file must not smuggle a
  * call into a pickle.
  *
+ * Python 2 pickles an OrderedDict with its items as arguments, OrderedDict([[key, value], ...]), Python 3 with SETITEMS. The
+ * former is made the latter as soon as it is read (h5ck_torch_modernize).
+ *
  * Source: torch/_weights_only_unpickler.py, torch/_utils.py of PyTorch 2.15.
  */
 #include "format/fmt_torch.h"
@@ -122,4 +125,76 @@ const h5ckpt_value *h5ck_torch_items(const h5ckpt_value *v)
         return NULL;
     const h5ckpt_value *items = h5ckpt_value_get(v, "items");
     return items && items->type == H5CKPT_DICT ? items : &empty;
+}
+
+/* ---- Python 2's OrderedDict ---- */
+
+/* The list of pairs that is an OrderedDict's only argument, or NULL. */
+static const h5ckpt_value *pairs_of(const h5ckpt_value *v)
+{
+    const h5ckpt_value *args = h5ck_torch_is(v, "collections", "OrderedDict") ? h5ckpt_value_get(v, "args") : NULL;
+    const h5ckpt_value *list = args && args->type == H5CKPT_TUPLE && args->count == 1 ? &args->as.items[0] : NULL;
+    if (!list || list->type != H5CKPT_LIST || h5ckpt_value_get(v, "items"))
+        return NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        const h5ckpt_value *pair = &list->as.items[i];
+        if ((pair->type != H5CKPT_LIST && pair->type != H5CKPT_TUPLE) || pair->count != 2 ||
+            pair->as.items[0].type != H5CKPT_STR)
+            return NULL;
+    }
+    return list;
+}
+
+static int make_items(const h5ckpt_value *pairs, h5ck_arena *arena, h5ckpt_value *items, h5ckpt_error **err)
+{
+    h5ckpt_field *fields = h5ck_arena_zalloc(arena, pairs->count, sizeof *fields);
+    h5ck_dict seen = {0};
+    int rc = fields ? 0 : h5ck_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < pairs->count; i++) {
+        const h5ckpt_value *pair = pairs->as.items[i].as.items;
+        fields[i] = (h5ckpt_field){pair[0], pair[1]};
+        h5ck_dict_result result = h5ck_dict_add(&seen, pair[0].as.str, fields);
+        if (result == H5CK_DICT_EXISTS)
+            rc = h5ck_fail(err, H5CKPT_INVALID, "expected each key of an OrderedDict once, found '%s' again",
+                           pair[0].as.str);
+        else if (result == H5CK_DICT_NOMEM)
+            rc = h5ck_fail_nomem(err);
+    }
+    h5ck_dict_free(&seen);
+    *items = (h5ckpt_value){.type = H5CKPT_DICT, .count = pairs->count, .as.fields = fields};
+    return rc;
+}
+
+static int modernize_object(h5ckpt_value *v, h5ck_arena *arena, h5ckpt_error **err)
+{
+    const h5ckpt_value *pairs = pairs_of(v), *state = h5ckpt_value_get(v, "state");
+    h5ckpt_object *o = pairs ? h5ck_arena_memdup(arena, v->as.object, sizeof *o) : NULL;
+    h5ckpt_field *fields = pairs ? h5ck_arena_zalloc(arena, 3, sizeof *fields) : NULL;
+    if (!pairs)
+        return 0;
+    if (!o || !fields)
+        return h5ck_fail_nomem(err);
+    o->fields = fields;
+    o->count = 0;
+    fields[o->count++] = (h5ckpt_field){h5ck_value_str("args"), {.type = H5CKPT_TUPLE}};
+    if (state)
+        fields[o->count++] = (h5ckpt_field){h5ck_value_str("state"), *state};
+    fields[o->count].key = h5ck_value_str("items");
+    int rc = make_items(pairs, arena, &fields[o->count++].value, err);
+    v->as.object = o;
+    return rc;
+}
+
+int h5ck_torch_modernize(h5ckpt_value *v, h5ck_arena *arena, h5ckpt_error **err)
+{
+    int rc = v->type == H5CKPT_OBJECT ? modernize_object(v, arena, err) : 0;
+    if (v->type == H5CKPT_LIST || v->type == H5CKPT_TUPLE)
+        for (size_t i = 0; rc == 0 && i < v->count; i++)
+            rc = h5ck_torch_modernize((h5ckpt_value *)(uintptr_t)&v->as.items[i], arena, err);
+    const bool dict = v->type == H5CKPT_DICT, object = v->type == H5CKPT_OBJECT;
+    const h5ckpt_field *fields = dict ? v->as.fields : object ? v->as.object->fields : NULL;
+    const size_t count = dict ? v->count : object ? v->as.object->count : 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = h5ck_torch_modernize((h5ckpt_value *)(uintptr_t)&fields[i].value, arena, err);
+    return rc;
 }

@@ -25,8 +25,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *const model_keys[] = {"state_dict", "model_state_dict", "model",   "module",
-                                         "net",        "network",          "weights", "params"};
+static const char *const model_keys[] = {"state_dict", "model_state_dict", "model_state", "model", "module",
+                                         "net",        "network",          "weights",     "params"};
 
 typedef struct walker {
     h5ck_torch_reader *r;
