@@ -329,6 +329,9 @@ int h5ck_write(const h5ckpt_state *state, const char *target, const h5ck_schema 
         return h5ck_fail(err, H5CKPT_USAGE, "expected a digest that this build has, found %s",
                          o->digest == H5CKPT_DIGEST_SHA256 ? "SHA-256, which it was built without" : "none of them");
     rc = o->to ? h5ck_format_by_name(o->to, &format, err) : h5ck_format_of_target(target, &format, err);
+    if (rc == 0 && !format->plan)
+        rc = h5ck_fail(err, H5CKPT_USAGE, "%s: expected a format that is written, found %s, which is only read", target,
+                       format->info.name);
     if (rc == 0)
         rc = check_compression(format, o, err);
     if (rc == 0)

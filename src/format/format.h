@@ -57,5 +57,6 @@ extern const h5ck_format h5ck_fmt_npz;
 extern const h5ck_format h5ck_fmt_npy;
 extern const h5ck_format h5ck_fmt_torch;
 extern const h5ck_format h5ck_fmt_gguf;
+extern const h5ck_format h5ck_fmt_onnx;
 
 #endif

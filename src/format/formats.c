@@ -18,6 +18,7 @@ static const h5ck_format *const table[] = {
     &h5ck_fmt_npy,
     &h5ck_fmt_torch,
     &h5ck_fmt_gguf,
+    &h5ck_fmt_onnx,
 };
 
 enum { ROWS = sizeof table / sizeof *table, HEAD = 4096 };
