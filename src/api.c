@@ -119,6 +119,7 @@ static int map_by(const h5ck_schema *rules, h5ckpt_state **state, const h5ck_log
         return rc;
     *state = to;
     to->schema = from->schema;
+    to->mapped = true;
     to->mapped_by = h5ck_arena_strdup(&to->arena, rules->name);
     rc = h5ck_state_on_close(to, close_state, from, err);
     if (rc == 0 && !to->mapped_by)
@@ -401,7 +402,7 @@ char *h5ckpt_explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, con
         rc = h5ck_fail(err, H5CKPT_USAGE, "expected either a tensor or a decay to explain");
     if (rc == 0 && decay)
         explain_class(decay, &out);
-    if (rc == 0 && state->mapped_by)
+    if (rc == 0 && state->mapped)
         explain_mapping(state, tensor, &out);
     else if (rc == 0 && file && state->format && state->format->explain)
         rc = state->format->explain(state, tensor, decay, &out, err);

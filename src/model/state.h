@@ -50,7 +50,8 @@ struct h5ckpt_state {
     h5ckpt_external external;         /* which other files a reader may take elements from; set before it reads */
     const char *written_by; /* the name of the schema that the source says it was written with, or NULL; in the arena */
     const struct h5ck_schema *schema; /* owned: closed with the state; may be NULL in a state built in memory */
-    const char *mapped_by;            /* made of another state, closed with it, by name rules of this name; or NULL */
+    bool mapped;                      /* made of another state by name rules; that one is closed with it */
+    const char *mapped_by;            /* then: the last rules' name; in the arena */
     h5ck_file *files;                 /* unmapped with the state; the one added last in front */
     h5ck_closer *closers;
 };
