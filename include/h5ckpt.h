@@ -308,12 +308,18 @@ typedef struct h5ckpt_options {
     h5ckpt_link link;  /* the target points at the source's files; what has no plain bytes is copied, with a note */
     const char *names; /* name rules, applied while opening: built-in ones ("paddle-to-torch"), or a file; NULL: none */
     const char *to_schema; /* of the target alone, as ->schema; NULL: the same */
+    /* Of h5ckpt_convert: casts tensors of floats to float16, bfloat16, float32 or float64, to nearest, ties to even. A
+     * number that is too large becomes an infinity, and ->note says how many did; NaN stays NaN. Integers, bools and
+     * complex numbers stay as they are. */
+    h5ckpt_dtype dtype;      /* H5CKPT_DTYPE_NONE: casts nothing */
+    const char *const *only; /* NULL: all parameters; or globs ended by NULL: the parameters, and the optimizers' own
+                                tensors, that match one */
 } h5ckpt_options;
 
 #define H5CKPT_OPTIONS_INIT                                                                                            \
     {                                                                                                                  \
         sizeof(h5ckpt_options), 0, 0, 0, 0, 0, 0, 0, 0, H5CKPT_DIGEST_DEFAULT, 0, 0, 0, 0, H5CKPT_COMPRESS_NONE, 0,    \
-            H5CKPT_EXTERNAL_REFUSED, H5CKPT_LINK_NONE, 0, 0                                                            \
+            H5CKPT_EXTERNAL_REFUSED, H5CKPT_LINK_NONE, 0, 0, H5CKPT_DTYPE_NONE, 0                                      \
     }
 
 /* ---- Loading into memory ----------------------------------------------------------------------------------------- */
@@ -392,7 +398,8 @@ H5CKPT_API int h5ckpt_state_set_metadata(h5ckpt_state *state, const char *key, c
 H5CKPT_API int h5ckpt_state_write(const h5ckpt_state *state, const char *path, const h5ckpt_options *options,
                                   h5ckpt_error **err);
 
-/* h5ckpt_state_open and h5ckpt_state_write in one, after checking that the target is not the source or inside it.
+/* h5ckpt_state_open and h5ckpt_state_write in one (and a cast between them: options->dtype, ->only), after checking that
+ * the target is not the source or inside it.
  * Bounded memory, whatever the model's size. */
 H5CKPT_API int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options *options,
                               h5ckpt_error **err);

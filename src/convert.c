@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "move/digest.h"
 #include "move/move.h"
+#include "recast.h"
 #include "verbs.h"
 
 #include <stdlib.h>
@@ -397,6 +398,8 @@ int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options 
     h5ckpt_error *own = NULL, **e = err ? err : &own;
     h5ckpt_state *state = NULL;
     const h5ck_schema *own_schema = NULL;
+    h5ck_recast *recast = NULL;
+    const h5ck_log log = h5ck_options_log(&o);
     int rc = source && target ? check_apart(source, target, e)
                               : h5ck_fail(e, H5CKPT_USAGE, "expected a source and a target");
     if (rc == 0)
@@ -406,7 +409,11 @@ int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options 
     if (rc == 0)
         rc = check_parts(state, target, e);
     if (rc == 0)
+        rc = h5ck_recast_state(state, &o, &recast, e);
+    if (rc == 0)
         rc = h5ck_write(state, target, own_schema ? own_schema : state->schema, &o, e);
+    if (rc == 0)
+        h5ck_recast_report(recast, &log);
     if (rc == H5CKPT_INVALID)
         h5ck_err_where(e, rc, source, NULL);
     h5ckpt_state_free(state);

@@ -49,6 +49,11 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
     cli_operands paths;
     static const char *const links[] = {"no", "relative", "absolute", NULL}; /* by h5ckpt_link */
     int code = H5CKPT_OK, digest = -1, link = H5CKPT_LINK_NONE;
+    static const char *const dtypes[] = {"bfloat16", "float16", "float32", "float64", NULL};
+    static const h5ckpt_dtype dtype_ids[] = {H5CKPT_DTYPE_BFLOAT16, H5CKPT_DTYPE_FLOAT16, H5CKPT_DTYPE_FLOAT32,
+                                             H5CKPT_DTYPE_FLOAT64};
+    int dtype = -1;
+    cli_list only = {0};
     const char *compress = NULL;
     long jobs = 0;
     const cli_option options[] = {
@@ -76,6 +81,17 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
          .kind = CLI_CHOICE,
          .to = &digest,
          .choices = digests},
+        {.name = "dtype",
+         .argument = "bfloat16|float16|float32|float64",
+         .help = "cast parameters of other float types to this one, rounding to nearest",
+         .kind = CLI_CHOICE,
+         .to = &dtype,
+         .choices = dtypes},
+        {.name = "only",
+         .argument = "GLOB",
+         .help = "with --dtype: only tensors whose name matches, the optimizers' too; may be given again",
+         .kind = CLI_LIST,
+         .to = &only},
         {.name = "compress",
          .argument = "gzip[:N]|zstd[:N]",
          .help = "compress an HDF5 DST; N is the level, gzip 1 to 9, zstd 1 to 22, by default 1",
@@ -103,6 +119,8 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
         s.options.jobs = (int)jobs;
         s.options.digest = digest < 0 ? H5CKPT_DIGEST_DEFAULT : digest_ids[digest];
         s.options.link = (h5ckpt_link)link;
+        s.options.dtype = dtype < 0 ? H5CKPT_DTYPE_NONE : dtype_ids[dtype];
+        s.options.only = only.items;
         if (compress && !read_compression(compress, &s.options)) {
             term_complain("convert: --compress: expected gzip, gzip:N (1 to 9), zstd or zstd:N (1 to 22), found '%s'",
                           compress);
@@ -111,6 +129,7 @@ int cmd_convert(const cli_verb *self, int argc, char **argv)
             code = convert(&s, paths.at[0], paths.at[1]);
         }
     }
+    free(only.items);
     cli_source_free(&s);
     return code;
 }

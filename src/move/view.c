@@ -10,6 +10,7 @@
 #include "move/cast.h"
 #include "move/digest.h"
 #include "move/move.h"
+#include "move/overflow.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ typedef struct view {
     uint64_t nbytes; /* of the result */
     atomic_int own, *verified;
     bool shared; /* `verified` is not its own */
+    h5ck_overflow *overflow;
 } view;
 
 /* How much of the source is read at once: a decoder's slab, where it has one, lest it unpack the same chunk anew. */
@@ -139,6 +141,11 @@ static int produce(const view *v, uint64_t first, size_t count, unsigned char *b
         swap_bytes(v->from, raw, count);
     if (rc || v->from == v->to)
         return rc;
+    if (v->overflow) {
+        if (h5ck_cast_float(v->from, raw, v->to, out, count) > 0)
+            rc = h5ck_overflow_find(v->overflow, first, v->from, raw, v->to, count, err);
+        return rc;
+    }
     size_t done = h5ck_cast(v->from, raw, v->to, out, count);
     if (done < count)
         return h5ck_fail(err, H5CKPT_INVALID,
@@ -254,39 +261,51 @@ static void move_on(const view *v, h5ck_extent *extent)
         extent->memory = (const unsigned char *)extent->memory + bytes;
 }
 
-int h5ck_view_make(h5ck_arena *arena, const h5ck_view *given, h5ck_extent *extent, h5ckpt_error **err)
+/* Takes over what is given, but for where it reads. */
+static int describe_result(view *v, const h5ck_view *given, h5ckpt_error **err)
 {
-    uint64_t row_major[H5CK_MAX_RANK];
-    view *v = h5ck_arena_zalloc(arena, 1, sizeof *v);
-    if (!v)
-        return h5ck_fail_nomem(err);
+    h5ckpt_dtype source = given->source->info.dtype;
     if (given->rank > H5CK_MAX_RANK)
         return h5ck_fail(err, H5CKPT_INVALID, "expected at most %d axes, found %zu", H5CK_MAX_RANK, given->rank);
     v->source = given->source;
-    v->from = h5ck_dtype_get(given->source->info.dtype);
-    v->to = h5ck_dtype_get(given->cast == H5CKPT_DTYPE_NONE ? given->source->info.dtype : given->cast);
-    v->first = given->first;
-    v->rank = given->rank;
+    v->from = h5ck_dtype_get(source);
+    v->to = h5ck_dtype_get(given->cast == H5CKPT_DTYPE_NONE ? source : given->cast);
+    if (!v->to)
+        return h5ck_fail(err, H5CKPT_USAGE, "expected an element type to cast to, found %d", (int)given->cast);
     v->swap = given->swap && v->from->size > 1;
+    v->overflow = given->overflow;
     v->shared = given->checked != NULL;
     v->verified = v->shared ? given->checked : &v->own;
     atomic_init(&v->own, 0);
+    v->rank = given->rank;
     for (size_t i = 0; i < v->rank; i++)
         v->shape[i] = given->shape[i];
     int rc = h5ck_tensor_nbytes(v->to, v->rank, v->shape, &v->nbytes, err);
-    if (rc)
-        return rc;
-    if (!v->to || !h5ck_cast_exists(v->from, v->to))
-        return h5ck_fail(err, H5CKPT_USAGE, "expected a real tensor to cast to %s, found %s", v->to->name,
-                         v->from->name);
+    if (rc == 0 && !h5ck_cast_exists(v->from, v->to))
+        rc = h5ck_fail(err, H5CKPT_USAGE, "expected a real tensor to cast to %s, found %s", v->to->name, v->from->name);
+    return rc;
+}
+
+/* Where its elements are in the source. A view of nothing begins at 0, wherever it is said to: nothing is read. */
+static int place(view *v, const h5ck_view *given, h5ckpt_error **err)
+{
+    uint64_t row_major[H5CK_MAX_RANK];
     is_run(v, row_major);
     for (size_t i = 0; i < v->rank; i++)
         v->stride[i] = given->strides ? given->strides[i] : row_major[i];
     v->run = v->nbytes == 0 || is_run(v, row_major);
-    if (v->nbytes && (rc = check_reach(v, err)))
+    v->first = v->nbytes ? given->first : 0;
+    return v->nbytes ? check_reach(v, err) : 0;
+}
+
+int h5ck_view_make(h5ck_arena *arena, const h5ck_view *given, h5ck_extent *extent, h5ckpt_error **err)
+{
+    view *v = h5ck_arena_zalloc(arena, 1, sizeof *v);
+    int rc = v ? describe_result(v, given, err) : h5ck_fail_nomem(err);
+    if (rc == 0)
+        rc = place(v, given, err);
+    if (rc)
         return rc;
-    if (v->nbytes == 0)
-        v->first = 0; /* nothing is read, wherever it is said to begin */
     if (is_plain(v)) {
         move_on(v, extent);
         return 0;

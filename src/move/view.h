@@ -21,9 +21,11 @@ typedef struct h5ck_view {
     uint64_t first;              /* where in it element (0, 0, ...) is; in elements, as the strides */
     size_t rank;
     const uint64_t *shape;
-    const uint64_t *strides; /* of each axis, in the source; NULL: row-major without gaps */
-    bool swap;               /* the source's numbers are big-endian */
-    h5ckpt_dtype cast;       /* H5CKPT_DTYPE_NONE: as the source */
+    const uint64_t *strides;        /* of each axis, in the source; NULL: row-major without gaps */
+    bool swap;                      /* the source's numbers are big-endian */
+    h5ckpt_dtype cast;              /* H5CKPT_DTYPE_NONE: as the source */
+    struct h5ck_overflow *overflow; /* of a cast between floats: numbers that are too large become infinities, counted
+                                       here; NULL: they are refused */
     atomic_int *checked; /* NULL, or a flag for all views of this source: its digest, if any, is checked by the first of
                                 them that is read. Such a view is a decoder even where it is a plain run */
 } h5ck_view;
