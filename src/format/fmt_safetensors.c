@@ -158,7 +158,9 @@ static int read_any(const char *path, h5ckpt_state *state, const h5ck_log *log, 
 /* ---- Explaining ---- */
 
 typedef struct search {
+    const char *name; /* it may stand in the list under another one */
     uint64_t begin, nbytes;
+    bool found;
     size_t text, text_len; /* of what was found */
 } search;
 
@@ -166,7 +168,9 @@ static int look_at(void *user, const h5ck_safetensors_entry *e, h5ckpt_error **e
 {
     search *s = user;
     (void)err;
-    if (e->begin == s->begin && e->end - e->begin == s->nbytes) {
+    bool there = e->begin == s->begin && e->end - e->begin == s->nbytes; /* so may others be that have no elements */
+    if (there && (!s->found || strcmp(e->name, s->name) == 0)) {
+        s->found = true;
         s->text = e->text;
         s->text_len = e->text_len;
     }
@@ -182,7 +186,7 @@ static int explain_tensor(const h5ckpt_tensor *tensor, h5ck_buf *out, h5ckpt_err
     if (rc)
         return rc;
     rc = h5ck_fmt_safetensors_load(e->file, fd, &h, err);
-    search s = {.begin = e->offset - h.data, .nbytes = tensor->info.nbytes};
+    search s = {.name = tensor->info.name, .begin = e->offset - h.data, .nbytes = tensor->info.nbytes};
     if (rc == 0)
         rc = walk(&h, &(h5ck_safetensors_visitor){.user = &s, .tensor = look_at}, err);
     if (rc == 0) {
