@@ -422,6 +422,7 @@ static void refuses_what_is_no_state(void)
     refused(P(SPLIT("K\2\x85X\6\0\0\0slices]X\1\0\0\0wa")), "expected the slices of 'big'");
     refused(P(SPLIT("K\1\x85X\6\0\0\0slices]X\1\0\0\0va")), "expected the slices of 'big'");
     refused(P(SPLIT("K\1\x85X\6\0\0\0slices]")), "expected the slices of 'big'");
+    refused(P(SPLIT("K\2\x85X\6\0\0\0slices](X\1\0\0\0wX\1\0\0\0we")), "expected the slices of 'big', each once");
 }
 
 static void refuses_a_cut_at_every_offset(void)

@@ -440,9 +440,8 @@ static void find_groups(reader *r, const h5ckpt_value *root)
     r->strip[1] = groups[1] == 1;
 }
 
-/* An array that was split: its pieces one behind the other. */
-static int join(reader *r, const h5ckpt_value *root, const h5ckpt_value *key, const h5ckpt_value *how,
-                h5ckpt_value *joined)
+/* An array that was split: its pieces one behind the other. `arrays` has those of the dictionary that no other took. */
+static int join(reader *r, h5ck_dict *arrays, const h5ckpt_value *key, const h5ckpt_value *how, h5ckpt_value *joined)
 {
     const h5ckpt_value *shape = h5ckpt_value_get(how, "OriginShape"), *slices = h5ckpt_value_get(how, "slices");
     array made = {.nbytes = 0};
@@ -454,11 +453,12 @@ static int join(reader *r, const h5ckpt_value *root, const h5ckpt_value *key, co
         return h5ck_fail_nomem(r->err);
     for (size_t i = 0; good && i < slices->count; i++) {
         const h5ckpt_value *name = &slices->as.items[i];
-        const h5ckpt_value *part = name->type == H5CKPT_STR ? h5ckpt_value_get(root, name->as.str) : NULL;
-        const array *a = part ? as_array(part) : NULL;
+        const array *a = name->type == H5CKPT_STR ? h5ck_dict_get(arrays, name->as.str) : NULL;
         h5ckpt_tensor *tensor;
         if (!(good = a && (i == 0 || a->dtype == made.dtype)))
             break;
+        if (!h5ck_dict_set(arrays, name->as.str, NULL))
+            return h5ck_fail_nomem(r->err);
         int rc = plain_tensor(r, a->dtype, a->nbytes, &a->extent, &tensor);
         if (rc)
             return rc;
@@ -474,7 +474,8 @@ static int join(reader *r, const h5ckpt_value *root, const h5ckpt_value *key, co
     }
     if (!good || nbytes != made.nbytes)
         return h5ck_fail(r->err, H5CKPT_INVALID,
-                         "expected the slices of '%s' and their shape in " H5CK_PDPARAMS_SPLIT ", found others",
+                         "expected the slices of '%s', each once, and their shape in " H5CK_PDPARAMS_SPLIT
+                         ", found others",
                          key->type == H5CKPT_STR ? key->as.str : "?");
     made.rank = shape->count;
     made.shape = dims;
@@ -482,35 +483,45 @@ static int join(reader *r, const h5ckpt_value *root, const h5ckpt_value *key, co
     return rc ? rc : new_array(r, &made, joined);
 }
 
-/* The dictionary with its split arrays whole again. */
-static int join_all(reader *r, h5ckpt_value *root)
+static bool is_plain_key(const h5ckpt_value *key)
 {
-    const h5ckpt_value *split = root->type == H5CKPT_DICT ? h5ckpt_value_get(root, H5CK_PDPARAMS_SPLIT) : NULL;
-    h5ck_dict slices = {0};
-    size_t count = 0;
-    int rc = 0;
-    if (!split || split->type != H5CKPT_DICT)
-        return 0;
+    return key->type == H5CKPT_STR && !memchr(key->as.str, 0, key->count);
+}
+
+/* The dictionary with its split arrays whole again. A slice that one took is in `arrays` with nothing behind it. */
+static int join_fields(reader *r, h5ckpt_value *root, const h5ckpt_value *split, h5ck_dict *arrays)
+{
     h5ckpt_field *fields = h5ck_arena_alloc(r->scratch, (root->count + split->count) * sizeof *fields);
-    if (!fields)
-        return h5ck_fail_nomem(r->err);
-    for (size_t i = 0; rc == 0 && i < split->count; i++) {
-        const h5ckpt_value *how = &split->as.fields[i].value, *names = h5ckpt_value_get(how, "slices");
+    size_t count = 0;
+    int rc = fields ? 0 : h5ck_fail_nomem(r->err);
+    for (size_t i = 0; rc == 0 && i < root->count; i++) {
+        const array *a = as_array(&root->as.fields[i].value);
+        if (a && is_plain_key(&root->as.fields[i].key) &&
+            !h5ck_dict_set(arrays, root->as.fields[i].key.as.str, (void *)(uintptr_t)a))
+            rc = h5ck_fail_nomem(r->err);
+    }
+    for (size_t i = 0; rc == 0 && i < split->count; i++, count++) {
         fields[count].key = split->as.fields[i].key;
-        rc = join(r, root, &fields[count].key, how, &fields[count].value);
-        for (size_t k = 0; rc == 0 && k < names->count; k++)
-            if (!h5ck_dict_set(&slices, names->as.items[k].as.str, r))
-                rc = h5ck_fail_nomem(r->err);
-        count++;
+        rc = join(r, arrays, &fields[count].key, &split->as.fields[i].value, &fields[count].value);
     }
     for (size_t i = 0; rc == 0 && i < root->count; i++) {
         const h5ckpt_field *f = &root->as.fields[i];
-        bool known = f->key.type == H5CKPT_STR && (&f->value == split || h5ck_dict_get(&slices, f->key.as.str));
-        if (!known)
+        bool taken = as_array(&f->value) && is_plain_key(&f->key) && !h5ck_dict_get(arrays, f->key.as.str);
+        if (!taken && &f->value != split)
             fields[count++] = *f;
     }
-    h5ck_dict_free(&slices);
     *root = (h5ckpt_value){.type = H5CKPT_DICT, .count = count, .as.fields = fields};
+    return rc;
+}
+
+static int join_all(reader *r, h5ckpt_value *root)
+{
+    const h5ckpt_value *split = root->type == H5CKPT_DICT ? h5ckpt_value_get(root, H5CK_PDPARAMS_SPLIT) : NULL;
+    h5ck_dict arrays = {0};
+    if (!split || split->type != H5CKPT_DICT)
+        return 0;
+    int rc = join_fields(r, root, split, &arrays);
+    h5ck_dict_free(&arrays);
     return rc;
 }
 
