@@ -155,6 +155,7 @@ static void they_come_back_byte_for_byte_through_hdf5(void)
     CU_ASSERT_EQUAL(convert(test_tmp("jit.h5"), test_tmp("jit.pdiparams"), &err), 0);
     test_expect_none(&err);
     CU_ASSERT_TRUE(same_file(from, test_tmp("jit.pdiparams")));
+    CU_ASSERT_TRUE(same_file(test_fixture("paddle_combined/program/m.pdiparams.info"), test_tmp("jit.pdiparams.info")));
     expect_jit_model(test_tmp("jit.pdiparams"));
 }
 

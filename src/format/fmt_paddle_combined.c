@@ -8,6 +8,8 @@
  * numbers instead of names would look like a checkpoint and fit nothing. Who knows the names writes them, one a line,
  * to `var_names.pdvar` beside it.
  *
+ * What a `FILE.info` beside it says of each parameter (structured_name, ...) is kept as the metadata "pdiparams.info".
+ *
  * Writing: streams sorted by name. So that the names are not lost, Paddle 2's `FILE.info` is written along, unless the
  * program that the file belongs to stands there already: then the tensors must be the program's, to the last name, shape
  * and type, for Paddle would take whatever stands at a name's place for its tensor.
@@ -21,11 +23,14 @@
 #include "format/paddle_names.h"
 #include "parse/lod.h"
 #include "parse/pickle.h"
+#include "parse/value_json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define INFO "pdiparams.info" /* a key of metadata */
 
 /* The header of a stream; whether the rest is right shows in reading. */
 static bool probe(const h5ck_probe *p)
@@ -126,6 +131,22 @@ static int read_streams(reader *r, h5ckpt_error **err)
     return 0;
 }
 
+/* What Paddle 2 keeps of each parameter besides is kept too, as metadata. */
+static int keep_info(reader *r, h5ckpt_error **err)
+{
+    h5ckpt_value info;
+    h5ck_buf text = H5CK_BUF_INIT;
+    int rc = h5ck_paddle_info_read(r->path, &r->scratch, &info, err);
+    if (rc == 0 && info.type != H5CKPT_NONE) {
+        rc = h5ck_value_to_json(&info, &text, err);
+        const char *json = rc ? NULL : h5ck_buf_cstr(&text);
+        if (rc == 0)
+            rc = json ? h5ck_state_set_metadata(r->state, INFO, json, err) : h5ck_fail_nomem(err);
+    }
+    h5ck_buf_free(&text);
+    return rc;
+}
+
 static int read_combined(const char *path, h5ckpt_state *state, const h5ck_log *log, h5ckpt_error **err)
 {
     reader r = {.path = path, .state = state, .fd = -1};
@@ -138,6 +159,8 @@ static int read_combined(const char *path, h5ckpt_state *state, const h5ck_log *
         rc = h5ck_paddle_names_find(path, false, &r.scratch, &r.names, err);
     if (rc == 0)
         rc = r.names.path ? read_streams(&r, err) : fail_nameless(&r, err);
+    if (rc == 0)
+        rc = keep_info(&r, err);
     if (r.fd >= 0)
         close(r.fd);
     h5ck_arena_free(&r.scratch);
@@ -259,31 +282,51 @@ static int plan_streams(planner *p, h5ckpt_error **err)
     return rc;
 }
 
-/* Paddle 2's `FILE.info`: what it keeps of each parameter beside its name. The name in the model's own words
- * (structured_name) is not known here: it is the name itself. */
-static int pickle_info(const planner *p, h5ck_buf *out, h5ckpt_error **err)
+/* The dict that was kept when such a file was read. */
+static int find_info(const h5ckpt_state *state, h5ck_arena *arena, h5ckpt_value *info, h5ckpt_error **err)
+{
+    const h5ckpt_value *text = h5ckpt_value_get(&state->metadata, INFO);
+    int rc = text ? h5ck_value_from_json(text->as.str, strlen(text->as.str), arena, info, err) : 0;
+    return rc ? h5ck_err_part(err, rc, INFO) : 0;
+}
+
+/* Paddle 2's `FILE.info`: what it keeps of each parameter beside its name. Where nothing was kept the name in the
+ * model's own words (structured_name) is not known, and is the name itself. */
+static int pickle_info(const planner *p, const h5ckpt_state *state, h5ck_buf *out, h5ckpt_error **err)
 {
     enum { FACTS = 3 };
     h5ck_arena scratch = {NULL};
+    h5ck_dict kept = {0};
+    h5ckpt_value info = {.type = H5CKPT_DICT};
+    int rc = find_info(state, &scratch, &info, err);
+    for (size_t i = 0; rc == 0 && info.type == H5CKPT_DICT && i < info.count; i++)
+        if (info.as.fields[i].key.type == H5CKPT_STR &&
+            !h5ck_dict_set(&kept, info.as.fields[i].key.as.str, (void *)(uintptr_t)&info.as.fields[i].value))
+            rc = h5ck_fail_nomem(err);
     h5ckpt_field *fields = h5ck_arena_zalloc(&scratch, p->count, (1 + FACTS) * sizeof *fields);
-    if (!fields)
-        return h5ck_fail_nomem(err);
-    for (size_t i = 0; i < p->count; i++) {
+    if (rc == 0 && !fields)
+        rc = h5ck_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < p->count; i++) {
         h5ckpt_field *facts = fields + p->count + FACTS * i;
         const char *name = p->tensors[i]->info.name;
         facts[0] = (h5ckpt_field){h5ck_value_str("structured_name"), h5ck_value_str(name)};
         facts[1] = (h5ckpt_field){h5ck_value_str("stop_gradient"), h5ck_value_bool(false)};
         facts[2] = (h5ckpt_field){h5ck_value_str("trainable"), h5ck_value_bool(true)};
         fields[i].key = h5ck_value_str(name);
+        const h5ckpt_value *as_it_was = h5ck_dict_get(&kept, name);
         fields[i].value = (h5ckpt_value){.type = H5CKPT_DICT, .count = FACTS, .as.fields = facts};
+        if (as_it_was)
+            fields[i].value = *as_it_was;
     }
     const h5ckpt_value dict = {.type = H5CKPT_DICT, .count = p->count, .as.fields = fields};
-    int rc = h5ck_pickle_write(&dict, out, err);
+    if (rc == 0)
+        rc = h5ck_pickle_write(&dict, out, err);
+    h5ck_dict_free(&kept);
     h5ck_arena_free(&scratch);
     return rc;
 }
 
-static int plan_info(planner *p, h5ckpt_error **err)
+static int plan_info(planner *p, const h5ckpt_state *state, h5ckpt_error **err)
 {
     h5ck_buf path = H5CK_BUF_INIT, pickle = H5CK_BUF_INIT;
     h5ck_plan_file file = {.relative = NULL};
@@ -292,7 +335,7 @@ static int plan_info(planner *p, h5ckpt_error **err)
     const char *text = h5ck_buf_cstr(&path);
     int rc = text ? h5ck_plan_new_companion(p->plan, text, &file.companion, err) : h5ck_fail_nomem(err);
     if (rc == 0)
-        rc = pickle_info(p, &pickle, err);
+        rc = pickle_info(p, state, &pickle, err);
     if (rc == 0 && !(file.head = h5ck_arena_memdup(&p->plan->arena, pickle.data, pickle.len)))
         rc = h5ck_fail_nomem(err);
     file.size = file.head_len = pickle.len;
@@ -316,9 +359,9 @@ static void note_what_is_left_out(const planner *p, const h5ckpt_state *state)
     if (state->optimizer_state.dict.count > p->left_out)
         h5ck_log_note(log, "%s: %zu tensors of the optimizer state stand among the parameters, as Paddle saves them",
                       target, state->optimizer_state.dict.count - p->left_out);
-    if (state->metadata.count)
-        h5ck_log_note(log, "%s: a file of parameters holds no metadata: %zu entries left out", target,
-                      state->metadata.count);
+    size_t metadata = state->metadata.count - (h5ckpt_value_get(&state->metadata, INFO) != NULL);
+    if (metadata)
+        h5ck_log_note(log, "%s: a file of parameters holds no metadata: %zu entries left out", target, metadata);
 }
 
 static int plan_combined(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error **err)
@@ -333,7 +376,7 @@ static int plan_combined(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_erro
     if (rc == 0)
         rc = plan_streams(&p, err);
     if (rc == 0 && !p.program.path)
-        rc = plan_info(&p, err);
+        rc = plan_info(&p, state, err);
     if (rc == 0)
         note_what_is_left_out(&p, state);
     return rc;

@@ -52,30 +52,50 @@ static int read_pir(const char *path, h5ck_arena *arena, h5ck_program *vars, h5c
     return rc;
 }
 
-/* Its keys are the names; what it says of each is not needed. */
-static int read_info(const char *path, h5ck_arena *arena, h5ck_program *vars, h5ckpt_error **err)
+/* A dict by names, of plain data. */
+static int load_info(const char *path, h5ck_arena *arena, h5ckpt_value *value, h5ckpt_error **err)
 {
     const h5ck_pickle_policy policy = {.check_object = refuse_object};
+    h5ck_arena scratch = {NULL};
     h5ck_file f;
     unsigned char *bytes;
-    h5ckpt_value value;
-    int rc = h5ck_fs_slurp(path, NULL, MAX_TEXT, arena, &f, &bytes, err);
+    int rc = h5ck_fs_slurp(path, NULL, MAX_TEXT, &scratch, &f, &bytes, err);
     if (rc == 0)
-        rc = h5ck_pickle_read(bytes, (size_t)f.size, &policy, arena, &value, err);
-    if (rc)
-        return rc;
-    if (value.type != H5CKPT_DICT)
-        return h5ck_fail(err, H5CKPT_INVALID, "expected a pickled dict of names, found %s",
-                         h5ck_value_type_name(&value));
+        rc = h5ck_pickle_read(bytes, (size_t)f.size, &policy, arena, value, err);
+    h5ck_arena_free(&scratch);
+    if (rc == 0 && value->type != H5CKPT_DICT)
+        rc = h5ck_fail(err, H5CKPT_INVALID, "expected a pickled dict of names, found %s", h5ck_value_type_name(value));
+    for (size_t i = 0; rc == 0 && i < value->count; i++)
+        if (value->as.fields[i].key.type != H5CKPT_STR)
+            rc = h5ck_fail(err, H5CKPT_INVALID, "expected a name as each key, found %s",
+                           h5ck_value_type_name(&value->as.fields[i].key));
+    return rc;
+}
+
+/* Its keys are the names. */
+static int read_info(const char *path, h5ck_arena *arena, h5ck_program *vars, h5ckpt_error **err)
+{
+    h5ckpt_value value;
+    int rc = load_info(path, arena, &value, err);
     for (size_t i = 0; rc == 0 && i < value.count; i++) {
-        const h5ckpt_value *key = &value.as.fields[i].key;
-        const h5ck_program_var var = {.name = key->as.str};
-        if (key->type != H5CKPT_STR)
-            rc = h5ck_fail(err, H5CKPT_INVALID, "expected a name as each key, found %s", h5ck_value_type_name(key));
-        else
-            rc = h5ck_program_add(vars, &var, arena, err);
+        const h5ck_program_var var = {.name = value.as.fields[i].key.as.str};
+        rc = h5ck_program_add(vars, &var, arena, err);
     }
     h5ck_program_sort(vars);
+    return rc;
+}
+
+int h5ck_paddle_info_read(const char *path, h5ck_arena *arena, h5ckpt_value *info, h5ckpt_error **err)
+{
+    h5ck_buf b = H5CK_BUF_INIT;
+    h5ck_fs_stat st;
+    *info = (h5ckpt_value){.type = H5CKPT_NONE};
+    h5ck_buf_printf(&b, "%s.info", path);
+    const char *own = h5ck_buf_cstr(&b);
+    int rc = own ? h5ck_fs_status(own, &st, err) : h5ck_fail_nomem(err);
+    if (rc == 0 && st.is_file)
+        rc = h5ck_err_where(err, load_info(own, arena, info, err), own, NULL);
+    h5ck_buf_free(&b);
     return rc;
 }
 

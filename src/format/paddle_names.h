@@ -29,6 +29,9 @@ typedef struct h5ck_paddle_names {
 int h5ck_paddle_names_find(const char *path, bool programs, h5ck_arena *arena, h5ck_paddle_names *names,
                            h5ckpt_error **err);
 
+/* What `FILE.info` says of each parameter, a dict of dicts; H5CKPT_NONE where there is no such file. */
+int h5ck_paddle_info_read(const char *path, h5ck_arena *arena, h5ckpt_value *info, h5ckpt_error **err);
+
 /* "model.pdmodel, model.pdiparams.info, ...": for a message. */
 void h5ck_paddle_names_wanted(const char *path, h5ck_buf *out);
 
