@@ -358,7 +358,7 @@ static void joins_crcs(void)
 
 /* ---- Inflating ---- */
 
-enum { LONG = (5 << 20) + 77, HEAD = 128 };
+enum { LONG = (20 << 20) + 77, HEAD = 128 }; /* long enough for points to go back to */
 
 /* Compresses to about a half, and no part is like another. */
 static unsigned char *long_text(void)
@@ -428,6 +428,11 @@ static void inflates_in_any_order(void)
                  {1 << 20, 1 << 20},
                  {0, LONG - HEAD},
                  {LONG - HEAD - 1, 1},
+                 {17 << 20, 1 << 20},
+                 {9 << 20, 100},
+                 {10 << 20, 2 << 20},
+                 {3, 9},
+                 {16 << 20, 3 << 20},
                  {0, 1},
                  {LONG - HEAD, 0}};
     for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
@@ -507,8 +512,8 @@ static void refuses_to_inflate(uint64_t usize, size_t kept, const char *part)
 
 static void refuses_streams_of_another_length(void)
 {
-    refuses_to_inflate(LONG - 1, LONG, "expected a deflated stream of 5242956 bytes, found more");
-    refuses_to_inflate(LONG + 1, LONG, "found it to end after 5242957");
+    refuses_to_inflate(LONG - 1, LONG, "expected a deflated stream of 20971596 bytes, found more");
+    refuses_to_inflate(LONG + 1, LONG, "found it to end after 20971597");
     refuses_to_inflate(LONG, 1 << 20, "found its data to end after");
 }
 

@@ -3,7 +3,8 @@
  * wants all of one in memory, and a member of an archive may be larger than that.
  *
  * A stream has one direction. So a decoder keeps its stream where the last read ended, and goes on from there; a read
- * from before that begins anew. The mover's threads ask for slabs in order, but which of two comes first to the lock
+ * from before that goes back to a point where the stream was copied on its way (every 8 MiB, at most 32 of them), or to
+ * the begin. Two readers that are not together cost each other as much, and no more. The mover's threads ask for slabs in order, but which of two comes first to the lock
  * is chance: what a read passes over is kept until it is asked for, in blocks of a slab, at most KEPT bytes. A read from
  * farther ahead is none of theirs; what it passes over is dropped.
  *
@@ -25,7 +26,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { INPUT = 64 << 10, HEAD_INPUT = 1 << 10, BLOCK = 1 << 20, KEPT = 64 << 20 };
+enum { INPUT = 64 << 10, HEAD_INPUT = 1 << 10, BLOCK = 1 << 20, KEPT = 64 << 20, STEP = 8 << 20, POINTS = 32 };
 
 /* ---- A stream ---- */
 
@@ -75,10 +76,6 @@ static int refill(stream *s, h5ckpt_error **err)
     size_t n = left < s->input_size ? (size_t)left : s->input_size;
     const unsigned char *kept = h5ck_fs_kept(s->range.file);
     int rc = 0;
-    if (n == 0)
-        return h5ck_fail_at(err, position(s),
-                            "expected a deflated stream of %" PRIu64 " bytes, found its data to end after %" PRIu64,
-                            s->range.usize, s->out);
     if (kept)
         memcpy(s->input, kept + s->range.offset + s->in, n);
     else
@@ -96,13 +93,17 @@ static int pull(stream *s, unsigned char *buf, size_t n, size_t *made, h5ckpt_er
     s->z.next_out = buf;
     s->z.avail_out = (uInt)n;
     while (rc == 0 && s->z.avail_out > 0 && !s->ended) {
-        if (s->z.avail_in == 0 && (rc = refill(s, err)))
+        if (s->z.avail_in == 0 && s->in < s->range.csize && (rc = refill(s, err)))
             break;
-        int z = inflate(&s->z, Z_NO_FLUSH);
+        int z = inflate(&s->z, Z_NO_FLUSH); /* which may have more to give when all is taken in */
         if (z == Z_STREAM_END)
             s->ended = true;
         else if (z == Z_MEM_ERROR)
             rc = h5ck_fail_nomem(err);
+        else if (z == Z_BUF_ERROR && s->z.avail_in == 0 && s->in == s->range.csize)
+            rc = h5ck_fail_at(err, position(s),
+                              "expected a deflated stream of %" PRIu64 " bytes, found its data to end after %" PRIu64,
+                              s->range.usize, s->out + n - s->z.avail_out);
         else if (z != Z_OK && z != Z_BUF_ERROR)
             rc = h5ck_fail_at(err, position(s), "expected a deflated stream, found damage in it (%s)",
                               s->z.msg ? s->z.msg : "zlib says no more");
@@ -170,6 +171,65 @@ int h5ck_inflate_head(const h5ck_inflate_range *range, void *buf, size_t n, size
     return close_file(&s, rc, err);
 }
 
+/* ---- Points to go back to ---- */
+
+/* A copy of the stream between two bytes. */
+typedef struct point {
+    z_stream z;
+    uint64_t in, out;
+} point;
+
+typedef struct points {
+    point *at; /* POINTS of them, made when first needed */
+    size_t count;
+    bool wanted; /* a read went back: they are kept when the stream has come to its end */
+} points;
+
+static void points_free(points *p)
+{
+    while (p->count)
+        inflateEnd(&p->at[--p->count].z);
+    free(p->at);
+    p->at = NULL;
+}
+
+/* Where it has come far enough since the last one. Without memory for it there is none: it only saves time. */
+static void mark_point(points *p, stream *s)
+{
+    uint64_t step = s->range.usize / POINTS > STEP ? s->range.usize / POINTS : STEP;
+    uint64_t last = p->count ? p->at[p->count - 1].out : 0;
+    if (s->ended || p->count == POINTS || s->out < last || s->out - last < step)
+        return;
+    if (!p->at && !(p->at = malloc(POINTS * sizeof *p->at)))
+        return;
+    point *new = &p->at[p->count];
+    if (inflateCopy(&new->z, &s->z) == Z_OK) {
+        new->in = s->in - s->z.avail_in;
+        new->out = s->out;
+        p->count++;
+    }
+}
+
+/* Takes the stream back to the last point at or before `offset`, or opens it. */
+static int go_back(const points *p, stream *s, uint64_t offset, h5ckpt_error **err)
+{
+    size_t n = p->count;
+    while (n > 0 && p->at[n - 1].out > offset)
+        n--;
+    int rc = stream_open(s, INPUT, err);
+    if (rc || n == 0)
+        return rc;
+    inflateEnd(&s->z);
+    if (inflateCopy(&s->z, &p->at[n - 1].z) != Z_OK) {
+        s->open = false;
+        return h5ck_fail_nomem(err);
+    }
+    s->z.avail_in = 0;
+    s->in = p->at[n - 1].in;
+    s->out = p->at[n - 1].out;
+    return 0;
+}
+
 /* ---- What was passed over ---- */
 
 typedef struct block {
@@ -184,6 +244,7 @@ typedef struct inflater {
     uint64_t skip;
     pthread_mutex_t lock;
     stream s;
+    points points;
     block *oldest, *newest;
     size_t kept;
 } inflater;
@@ -258,7 +319,8 @@ static int read_stream(inflater *f, uint64_t offset, unsigned char *buf, size_t 
         size_t got = offset < f->s.out ? take_kept(f, offset, buf, n) : 0;
         if (got == 0 && (fresh || offset < f->s.out)) {
             drop_blocks(f);
-            rc = stream_open(&f->s, INPUT, err);
+            f->points.wanted = f->points.wanted || !fresh;
+            rc = go_back(&f->points, &f->s, offset, err);
             near = near && fresh;
             fresh = false;
         } else if (got == 0 && offset > f->s.out) {
@@ -268,6 +330,7 @@ static int read_stream(inflater *f, uint64_t offset, unsigned char *buf, size_t 
             rc = make(&f->s, buf, got, err);
         }
         if (rc == 0) {
+            mark_point(&f->points, &f->s);
             offset += got;
             buf += got;
             n -= got;
@@ -290,8 +353,11 @@ static int read_inflated(const h5ck_decoder *self, uint64_t offset, void *buf, s
         stream_close(&f->s);
     if (rc) { /* the next who asks begins anew, and learns the same */
         drop_blocks(f);
+        points_free(&f->points);
         f->s.out = 0;
     }
+    if (f->s.out == f->s.range.usize && !f->points.wanted)
+        points_free(&f->points);
     pthread_mutex_unlock(&f->lock);
     return rc;
 }
@@ -300,6 +366,7 @@ static void inflater_close(void *what)
 {
     inflater *f = what;
     drop_blocks(f);
+    points_free(&f->points);
     stream_close(&f->s);
     pthread_mutex_destroy(&f->lock);
 }
