@@ -23,21 +23,20 @@ void h5ck_state_retain(h5ckpt_state *state)
     atomic_fetch_add(&state->references, 1);
 }
 
-static void free_decoded(h5ck_dict *dict)
+/* Of all tensors: a view's source is in no dictionary, and may have been decoded for it. */
+static void free_decoded(h5ckpt_tensor *made)
 {
-    for (size_t i = 0; i < dict->count; i++) {
-        h5ckpt_tensor *t = dict->entries[i].value;
+    for (h5ckpt_tensor *t = made; t; t = t->made_before)
         free(atomic_load(&t->decoded));
-    }
-    h5ck_dict_free(dict);
 }
 
 void h5ckpt_state_free(h5ckpt_state *state)
 {
     if (!state || atomic_fetch_sub(&state->references, 1) > 1)
         return;
-    free_decoded(&state->parameters.dict);
-    free_decoded(&state->optimizer_state.dict);
+    free_decoded(state->made);
+    h5ck_dict_free(&state->parameters.dict);
+    h5ck_dict_free(&state->optimizer_state.dict);
     h5ck_dict_free(&state->decays.dict);
     h5ck_dict_free(&state->metadata_keys);
     for (h5ck_file *f = state->files; f; f = f->next)
@@ -147,7 +146,8 @@ static int make_tensor(h5ckpt_state *state, const h5ckpt_tensor_info *info, cons
     atomic_init(&t->loaded, NULL);
     if (digest && !(t->digest = h5ck_arena_strdup(&state->arena, digest)))
         return h5ck_fail_nomem(err);
-    *tensor = t;
+    t->made_before = state->made;
+    *tensor = state->made = t;
     return 0;
 }
 

@@ -52,6 +52,7 @@ struct h5ckpt_state {
     const struct h5ck_schema *schema; /* owned: closed with the state; may be NULL in a state built in memory */
     bool mapped;                      /* made of another state by name rules; that one is closed with it */
     const char *mapped_by;            /* then: the last rules' name; in the arena */
+    h5ckpt_tensor *made;              /* all tensors, also those in no dictionary; the last one made in front */
     h5ck_file *files;                 /* unmapped with the state; the one added last in front */
     h5ck_closer *closers;
 };

@@ -42,10 +42,11 @@ enum { H5CK_DIGEST_TEXT = 80 };
 struct h5ckpt_tensor {
     h5ckpt_tensor_info info;
     h5ck_extent extent;
-    const char *digest;      /* "xxh3-128:<hex>" as the source holds it, or NULL */
-    const void *origin;      /* the format's own: where it stands in the source, or NULL */
-    _Atomic(void *) decoded; /* of a DECODER: the elements, once h5ckpt_tensor_data was called; malloc'd */
-    _Atomic(void *) loaded;  /* the elements in the state's memory, once h5ckpt_load was called: no file is needed */
+    const char *digest;                /* "xxh3-128:<hex>" as the source holds it, or NULL */
+    const void *origin;                /* the format's own: where it stands in the source, or NULL */
+    struct h5ckpt_tensor *made_before; /* of the same state, or NULL */
+    _Atomic(void *) decoded;           /* of a DECODER: the elements, once h5ckpt_tensor_data was called; malloc'd */
+    _Atomic(void *) loaded; /* the elements in the state's memory, once h5ckpt_load was called: no file is needed */
 };
 
 /* The one validator: computes info->nbytes, refuses unknown dtypes, rank over H5CK_MAX_RANK, sizes that overflow, LoD
