@@ -344,14 +344,18 @@ static const struct {
     {H5CKPT_DTYPE_FLOAT64, H5CKPT_DTYPE_FLOAT32, float64_float32},
 };
 
-/* Rounds to nearest, and knows numbers below the normal ones. */
+/* Rounds to nearest, in sums and in conversions (an emulator may keep them apart), and knows numbers below the normal
+ * ones. */
 static bool float_unit_is_usual(void)
 {
-    volatile float one = 1, half_step = 0x1p-24f, most_of_step = 0x1.8p-24f, small = 0x1p-149f;
-    volatile double small_too = 0x1p-140;
-    volatile float down = one + half_step, up = one + most_of_step, minus = -one - half_step, back = (float)small_too;
-    volatile double wide = (double)small;
-    return down == 1 && up > 1 && minus == -1 && back > 0 && wide > 0;
+    volatile float one = 1, half_step = 0x1p-24f, most_of_step = 0x1.8p-24f, least = 0x1p-149f;
+    volatile double above = 1 + 0x1p-40, below = 1 + 0x1p-23 - 0x1p-40, under = -1 - 0x1p-40, small = 0x1p-140;
+    volatile float down = one + half_step, up = one + most_of_step, minus = -one - half_step;
+    volatile float cast_down = (float)above, cast_up = (float)below, cast_minus = (float)under,
+                   cast_small = (float)small;
+    volatile double wide = (double)least;
+    return down == 1 && up > 1 && minus == -1 && cast_down == 1 && cast_up > 1 && cast_minus == -1 && cast_small > 0 &&
+           wide > 0;
 }
 
 static loop *find_loop(const h5ck_dtype *from, const h5ck_dtype *to)
