@@ -488,6 +488,26 @@ static void nothing_else_is_called(void)
             "expected 4 arguments for _rebuild_from_type_v2");
 }
 
+/* {a long key: [w, w, w, ...]}: each name has the key in it. */
+static void names_do_not_grow_without_bound(void)
+{
+    enum { LONG = 100000, MANY = 1000 };
+    static const char tensor[] = "]q\1(ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage" FLOATS KEY_0
+                                 "K\4" BEHIND_ID "K\0K\4\x85K\1\x85\x89"
+                                 "ccollections\nOrderedDict\n)RtRq\2";
+    static const char head[] = "\x80\x02}X\xa0\x86\1\0";
+    h5ck_buf b = H5CK_BUF_INIT;
+    h5ck_buf_add(&b, head, sizeof head - 1);
+    for (size_t i = 0; i < LONG; i++)
+        h5ck_buf_u8(&b, 'k');
+    h5ck_buf_add(&b, tensor, sizeof tensor - 1);
+    for (size_t i = 1; i < MANY; i++)
+        h5ck_buf_add(&b, "h\2", 2);
+    h5ck_buf_str(&b, "es.");
+    refused(pickled(b.data, b.len), "expected names of at most 512 bytes on average");
+    h5ck_buf_free(&b);
+}
+
 /* A million tuples in each other: no stack is used up. */
 static void depth_is_bounded(void)
 {
@@ -612,6 +632,7 @@ int main(void)
         {"views that lie are refused", views_that_lie_are_refused},
         {"elements are not multiplied without bound", elements_are_not_multiplied_without_bound},
         {"nothing else is called", nothing_else_is_called},
+        {"names do not grow without bound", names_do_not_grow_without_bound},
         {"depth is bounded", depth_is_bounded},
         {"archives of other forms are refused", archives_of_other_forms_are_refused},
         {"a damaged pickle is refused by its CRC", a_damaged_pickle_is_refused_by_its_crc},

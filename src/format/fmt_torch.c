@@ -16,6 +16,7 @@
  * versions above 10, as torch does; two pickles; what the zip reader and the pickle reader refuse.
  */
 #include "format/fmt_torch.h"
+#include "base/ckd.h"
 #include "base/fs.h"
 #include "parse/inflate.h"
 #include "parse/pickle.h"
@@ -28,7 +29,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_TEXT = 64, MOST_METADATA = 256 << 20, LAST_VERSION = 10 };
+enum { MOST_TEXT = 64, FREE_BYTES = 64 << 20, MOST_TIMES = 64, LAST_VERSION = 10 };
 
 /* ---- Probing ---- */
 
@@ -77,6 +78,15 @@ static const h5ck_zip_entry *find_member(archive *a, const char *name, h5ckpt_er
     *rc = whole ? 0 : h5ck_fail_nomem(err);
     h5ck_buf_free(&b);
     return entry;
+}
+
+/* How long a pickle or a JSON text may become: those that are repetitive deflate to a fiftieth, but not to a thousandth. */
+static uint64_t limit_of(const h5ck_zip_entry *entry)
+{
+    uint64_t most;
+    if (!entry->deflated)
+        return entry->usize;
+    return h5ck_ckd_mul(entry->csize, MOST_TIMES, &most) || h5ck_ckd_add(most, FREE_BYTES, &most) ? UINT64_MAX : most;
 }
 
 /* All of a member, held against its CRC. */
@@ -203,7 +213,7 @@ static int read_metadata(archive *a, h5ckpt_error **err)
     const h5ck_zip_entry *entry = find_member(a, H5CK_TORCH_METADATA, err, &rc);
     if (rc || !entry)
         return rc;
-    rc = read_member(a, entry, MOST_METADATA, &data, err);
+    rc = read_member(a, entry, limit_of(entry), &data, err);
     if (rc == 0)
         rc = h5ck_value_from_json((const char *)data, (size_t)entry->usize, &a->arena, &v, err);
     if (rc == 0 && v.type != H5CKPT_DICT)
@@ -240,7 +250,7 @@ int h5ck_torch_read_pickle(const unsigned char *data, size_t len, h5ck_arena *ar
 static int read_pickle(archive *a, const h5ck_zip_entry *entry, h5ckpt_value *root, h5ckpt_error **err)
 {
     unsigned char *data;
-    int rc = read_member(a, entry, UINT64_MAX - 1, &data, err);
+    int rc = read_member(a, entry, limit_of(entry), &data, err);
     if (rc == 0)
         rc = h5ck_torch_read_pickle(data, (size_t)entry->usize, &a->arena, root, err);
     if (rc && err && *err && (*err)->offset != H5CKPT_NO_OFFSET)

@@ -13,7 +13,8 @@
  * optimizer's. All tensors that are neither (a random generator's state, an average of the weights beside the model) are
  * kept in the optimizer state too, under their path from the top: who looks for weights finds weights only. A dictionary
  * with "last_epoch" and rates is a scheduler's; its decay is named by the path. A name that is taken gets "~" and a
- * number.
+ * number. All names together may have 16 MB and 512 bytes each: a path is repeated in each name below it, so that one long
+ * key would make as much text as one likes.
  *
  * Recursion is bounded by H5CK_VALUE_DEPTH, to which the pickle's reader holds all values.
  */
@@ -24,6 +25,8 @@
 
 #include <inttypes.h>
 #include <string.h>
+
+enum { FREE_NAME_BYTES = 16 << 20, NAME_BYTES = 512 };
 
 static const char *const model_keys[] = {"state_dict", "model_state_dict", "model_state", "model", "module",
                                          "net",        "network",          "weights",     "params"};
@@ -37,6 +40,7 @@ typedef struct walker {
     size_t skip;                                    /* bytes of the path that are no part of names here */
     bool in_model, in_optimizer, in_schedule;
     unsigned taken; /* names that were taken, so far */
+    uint64_t names, name_bytes;
     h5ckpt_error **err;
 } walker;
 
@@ -70,6 +74,12 @@ static int name_here(walker *w, const h5ck_dict *dict, const char **name)
     for (size_t length = b.len; text && h5ck_dict_get(dict, text); text = h5ck_buf_cstr(&b)) {
         b.len = length;
         h5ck_buf_printf(&b, "~%u", ++w->taken);
+    }
+    w->name_bytes += b.len;
+    if (w->name_bytes > FREE_NAME_BYTES + NAME_BYTES * ++w->names) {
+        h5ck_buf_free(&b);
+        return h5ck_fail(w->err, H5CKPT_INVALID, "expected names of at most %d bytes on average, found longer ones",
+                         NAME_BYTES);
     }
     *name = text ? h5ck_arena_strdup(w->arena, text) : NULL;
     h5ck_buf_free(&b);
