@@ -225,7 +225,7 @@ static int rewrite_schedule(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     if (rc == 0)
         rc = h5ck_value_copy(&w->state->arena, &object, &kept, w->err);
     if (rc == 0)
-        rc = h5ck_state_add_decay(w->state, name, &kept, NULL, NULL, w->err);
+        rc = h5ck_state_add_decay(w->state, name, &kept, NULL, w->state->files, w->err);
     const h5ckpt_field fields[] = {field("name", h5ck_value_str(name))};
     return rc ? rc : refer(w, "decay", fields, 1, to);
 }
