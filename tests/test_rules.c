@@ -366,6 +366,24 @@ static void copies_under_a_second_name(void)
     h5ckpt_state_free(from);
 }
 
+static void makes_a_zero(void)
+{
+    h5ckpt_state *from = h5ckpt_state_new();
+    const uint64_t one[] = {2};
+    add_to(from, &from->parameters, info_of("bn.v", H5CKPT_DTYPE_FLOAT32, 1, one), counting(), "xxh3-128:00");
+    h5ckpt_state *to = apply("  - {match: '^(.*)v$', rename: '\\1var', zero: '\\1n', reason: counted}\n", from);
+    CU_ASSERT_STRING_EQUAL(listing(&to->parameters), "bn.var[2] bn.n[]");
+    const h5ckpt_tensor *n = h5ckpt_tensors_get(&to->parameters, "bn.n");
+    CU_ASSERT_EQUAL(n->info.dtype, H5CKPT_DTYPE_INT64);
+    CU_ASSERT_EQUAL(*(const int64_t *)h5ck_move_data(n, NULL), 0);
+    CU_ASSERT_PTR_NULL(n->digest); /* that of its neighbour is not its own */
+    CU_ASSERT_STRING_EQUAL(h5ckpt_tensors_get(&to->parameters, "bn.var")->digest, "xxh3-128:00");
+    CU_ASSERT_STRING_EQUAL(notes, "1 parameter given a new count of 0 by the rule '^(.*)v$' (counted): bn.v|");
+    h5ckpt_state_free(to);
+    refuses("  - {match: 'bn[.]v', zero: bn.v}\n", from, "found both 'bn.v' and 'bn.v' become 'bn.v'");
+    h5ckpt_state_free(from);
+}
+
 /* ---- The optimizers' tensors ---- */
 
 static void optimizer_state_follows(void)
@@ -438,18 +456,21 @@ static void refuses_wrong_documents(void)
         {RULE("rank: 3, transpose: [1, 0]"), "expected as many axes in 'transpose' as 'rank' says"},
         {RULE("beside: '\\2'"), "d.yaml:3:28: expected references to the 1 groups of '(a)', found \\2"},
         {RULE("copy: '\\2'"), "expected references to the 1 groups"},
+        {RULE("zero: '\\2'"), "expected references to the 1 groups"},
+        {RULE("zero: n, drop: true"), "expected 'drop', or what else"},
+        {RULE("zero: n, split: [x, y]"), "expected 'split' or 'merge', or 'zero' and 'copy' of '(a)', found both"},
         {RULE("split: [x, '\\2']"), "expected references to the 1 groups"},
         {RULE("merge: [x, '\\2'], rename: x"), "expected references to the 1 groups"},
         {RULE("split: x"), "expected a list for 'split', found 'x'"},
         {RULE("split: [x]"), "expected at least two parts of '(a)', found one"},
-        {RULE("split: [x, y], rename: z"), "expected 'split', or 'merge', 'rename' or 'copy' of '(a)', found both"},
-        {RULE("split: [x, y], copy: z"), "expected 'split', or "},
+        {RULE("split: [x, y], rename: z"), "expected 'split', or 'merge' or 'rename' of '(a)', found both"},
+        {RULE("split: [x, y], copy: z"), "expected 'split' or 'merge', or 'zero' and 'copy' of '(a)', found both"},
         {RULE("split: [x, y], merge: [x, y]"), "expected 'split', or "},
         {RULE("split: [x, y], drop: true"), "expected 'drop', or what else to do with '(a)', found both"},
         {RULE("copy: x, drop: true"), "expected 'drop', or what else"},
         {RULE("transpose: [1, 0], drop: true"), "expected 'drop', or what else"},
         {RULE("merge: [x, y]"), "expected 'rename' beside 'merge': the whole's name, found none"},
-        {RULE("merge: [x, y], rename: z, copy: u"), "expected 'merge' or 'copy' of '(a)', found both"},
+        {RULE("merge: [x, y], rename: z, copy: u"), "expected 'split' or 'merge', or 'zero' and 'copy' of '(a)'"},
         {RULE("axis: 1"), "expected 'split' or 'merge' beside 'axis' and 'stack', found neither"},
         {RULE("stack: true"), "expected 'split' or 'merge' beside 'axis' and 'stack', found neither"},
         {RULE("sizes: [1, 2]"), "expected 'sizes' only beside 'split', one for each part"},
@@ -548,7 +569,8 @@ static void names_a_paddle_model(void)
     CU_ASSERT_STRING_EQUAL(
         listing(&to->parameters),
         "emb.weight[5,2] conv.weight[2,2,2] conv.bias[2] bn.weight[2] bn.bias[2] bn.running_mean[2] bn.running_var[2] "
-        "lstm.weight_ih_l0[4,2] lstm.weight_ih_l0_reverse[4,2] gru.bias_hh_l0[3] cell.weight_ih[4,2] "
+        "bn.num_batches_tracked[] lstm.weight_ih_l0[4,2] lstm.weight_ih_l0_reverse[4,2] gru.bias_hh_l0[3] "
+        "cell.weight_ih[4,2] "
         "mha.q_proj.weight[2,2] mha.q_proj.bias[2] mha.k_proj.weight[2,2] mha.k_proj.bias[2] mha.v_proj.weight[2,2] "
         "mha.v_proj.bias[2] mha.out_proj.weight[2,2] mha.out_proj.bias[2] fc.weight[3,2] fc.bias[3] "
         "lm_head.weight[3,2] act.weight[2] in.weight[2] in.bias[2]");
@@ -648,6 +670,7 @@ int main(void)
                                       {"merging undoes splitting", merging_undoes_splitting},
                                       {"checks digests of parts", checks_digests_of_parts},
                                       {"copies under a second name", copies_under_a_second_name},
+                                      {"makes a zero", makes_a_zero},
                                       {"optimizer state follows", optimizer_state_follows},
                                       {"refuses wrong documents", refuses_wrong_documents},
                                       {"finds documents by name or path", finds_documents_by_name_or_path},

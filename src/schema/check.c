@@ -333,6 +333,8 @@ static int check_all_references(h5ck_draft *d, const h5ck_rule *r, size_t groups
         rc = check_references(d, r, r->beside, groups);
     if (rc == 0)
         rc = check_references(d, r, r->copy, groups);
+    if (rc == 0)
+        rc = check_references(d, r, r->zero, groups);
     for (size_t i = 0; rc == 0 && i < r->split_count; i++)
         rc = check_references(d, r, r->split[i], groups);
     for (size_t i = 0; rc == 0 && i < r->merge_count; i++)
@@ -345,12 +347,12 @@ static int check_actions(h5ck_draft *d, const h5ck_rule *r)
 {
     bool parts = r->split_count || r->merge_count;
     bool turns = r->transpose.reverse || r->transpose.count;
-    if (r->drop && (r->rename || r->copy || turns || r->cast != H5CKPT_DTYPE_NONE || parts))
+    if (r->drop && (r->rename || r->copy || r->zero || turns || r->cast != H5CKPT_DTYPE_NONE || parts))
         return h5ck_draft_wrong_text(d, r->match, "both", "'drop', or what else to do with '%s'", r->match);
-    if (r->split_count && (r->merge_count || r->rename || r->copy))
-        return h5ck_draft_wrong_text(d, r->match, "both", "'split', or 'merge', 'rename' or 'copy' of '%s'", r->match);
-    if (r->merge_count && r->copy)
-        return h5ck_draft_wrong_text(d, r->match, "both", "'merge' or 'copy' of '%s'", r->match);
+    if (r->split_count && (r->merge_count || r->rename))
+        return h5ck_draft_wrong_text(d, r->match, "both", "'split', or 'merge' or 'rename' of '%s'", r->match);
+    if (parts && (r->copy || r->zero))
+        return h5ck_draft_wrong_text(d, r->match, "both", "'split' or 'merge', or 'zero' and 'copy' of '%s'", r->match);
     if (r->split_count == 1 || r->merge_count == 1)
         return h5ck_draft_wrong_text(d, r->match, "one", "at least two parts of '%s'", r->match);
     if (r->merge_count && !r->rename)

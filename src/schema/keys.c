@@ -108,6 +108,7 @@ static const h5ck_key rule_keys[] = {
     {"rename", H5CK_KEY_TEXT, false, IN(h5ck_rule, rename), NOWHERE, &form_any, NULL},
     {"drop", H5CK_KEY_FLAG, false, IN(h5ck_rule, drop), NOWHERE, NULL, NULL},
     {"copy", H5CK_KEY_TEXT, false, IN(h5ck_rule, copy), NOWHERE, &form_name, NULL},
+    {"zero", H5CK_KEY_TEXT, false, IN(h5ck_rule, zero), NOWHERE, &form_name, NULL},
     {"transpose", H5CK_KEY_AXES, false, IN(h5ck_rule, transpose), NOWHERE, NULL, NULL},
     {"cast", H5CK_KEY_DTYPE, false, IN(h5ck_rule, cast), NOWHERE, NULL, NULL},
     {"split", H5CK_KEY_TEXTS, false, IN(h5ck_rule, split), IN(h5ck_rule, split_count), &form_name, NULL},

@@ -115,6 +115,7 @@ static const char *what_is_done(const h5ck_rule *r)
            : r->merge_count                             ? "merged"
            : r->transpose.reverse || r->transpose.count ? "transposed"
            : r->cast != H5CKPT_DTYPE_NONE               ? "cast"
+           : r->zero                                    ? "given a new count of 0"
            : r->copy                                    ? "written under two names"
                                                         : NULL;
 }
@@ -135,6 +136,12 @@ static void note_uses(const h5ck_applying *p)
 
 /* ---- One parameter ---- */
 
+static bool same_bytes(const h5ck_extent *a, const h5ck_extent *b)
+{
+    return a->kind == b->kind && a->file == b->file && a->offset == b->offset && a->memory == b->memory &&
+           a->decoder == b->decoder;
+}
+
 int h5ck_rules_add(h5ck_applying *p, bool optimizer_state, const h5ckpt_tensor *t, const h5ckpt_tensor_info *info,
                    const h5ck_extent *extent)
 {
@@ -145,8 +152,8 @@ int h5ck_rules_add(h5ck_applying *p, bool optimizer_state, const h5ckpt_tensor *
         return h5ck_fail(p->err, H5CKPT_USAGE,
                          "expected rules that keep names apart, found both '%s' and '%s' become '%s'", other->info.name,
                          t->info.name, info->name);
-    bool same_bytes = extent->kind == t->extent.kind && extent->decoder == t->extent.decoder;
-    int rc = h5ck_state_add_tensor(p->to, dict, info, extent, same_bytes ? t->digest : NULL, p->err);
+    const char *digest = same_bytes(extent, &t->extent) ? t->digest : NULL;
+    int rc = h5ck_state_add_tensor(p->to, dict, info, extent, digest, p->err);
     if (rc)
         return rc;
     const h5ckpt_tensor *added = h5ckpt_tensors_get(dict, info->name);
@@ -215,6 +222,16 @@ static int merge(h5ck_applying *p, const h5ckpt_tensor *t, const h5ck_ruling *g)
     return rc ? rc : h5ck_rules_add(p, false, t, &info, &extent);
 }
 
+/* What one framework counts and the other does not begins at 0. */
+static int add_zero(h5ck_applying *p, const h5ckpt_tensor *t, const h5ck_ruling *g)
+{
+    static const uint64_t zero = 0;
+    const h5ck_extent extent = {.kind = H5CK_EXTENT_MEMORY, .memory = &zero};
+    h5ckpt_tensor_info info = {.dtype = H5CKPT_DTYPE_INT64};
+    int rc = h5ck_rules_name(p, g, g->rule->zero, false, &info.name);
+    return rc ? rc : h5ck_rules_add(p, false, t, &info, &extent);
+}
+
 static int keep(h5ck_applying *p, const h5ckpt_tensor *t, const h5ck_ruling *g)
 {
     const h5ck_rule *r = g->rule;
@@ -225,10 +242,12 @@ static int keep(h5ck_applying *p, const h5ckpt_tensor *t, const h5ck_ruling *g)
         rc = h5ck_rule_view(p->to, r, t, NULL, NULL, &info, &extent, p->err);
     if (rc == 0)
         rc = h5ck_rules_add(p, false, t, &info, &extent);
-    if (rc || !r || !r->copy)
-        return rc;
-    rc = h5ck_rules_name(p, g, r->copy, false, &info.name);
-    return rc ? rc : h5ck_rules_add(p, false, t, &info, &extent);
+    if (rc == 0 && r && r->copy) {
+        rc = h5ck_rules_name(p, g, r->copy, false, &info.name);
+        if (rc == 0)
+            rc = h5ck_rules_add(p, false, t, &info, &extent);
+    }
+    return rc == 0 && r && r->zero ? add_zero(p, t, g) : rc;
 }
 
 static int apply_to(h5ck_applying *p, const h5ckpt_tensor *t)

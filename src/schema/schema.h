@@ -97,6 +97,7 @@ typedef struct h5ck_rule {
     const char *rename; /* takes the place of what matched; NULL: keeps its name */
     bool drop;
     const char *copy; /* a whole name, under which the parameter appears a second time; or NULL */
+    const char *zero; /* a whole name, under which a new int64 scalar, 0, follows the parameter; or NULL */
     h5ck_axes transpose;
     h5ckpt_dtype cast; /* H5CKPT_DTYPE_NONE: keeps its dtype */
     size_t split_count;
