@@ -438,8 +438,7 @@ static void refuses_wrong_documents(void)
         {"names: mine\n", "d.yaml:1:1: expected the key 'rules' in the name rules, found none"},
         {"names: mine\nhdf5: {}\n",
          "d.yaml:2:1: expected a key of the name rules (names, extends, doc, rules), found 'hdf5'"},
-        {"names: mine\nextends: paddle\nrules: []\n",
-         "d.yaml:2:10: expected the name of built-in name rules (paddle-to-torch, "},
+        {"names: mine\nextends: paddle\nrules: []\n", "d.yaml:2:10: expected the name of built-in name rules ("},
         {"names: mine\nrules: []\n", "d.yaml:2:8: expected at least one of 'rules', found none"},
         {"names: torch-to-paddle\nrules: [{match: a}]\n",
          "d.yaml:1:8: expected a name of its own for these name rules"},
@@ -487,7 +486,7 @@ static void finds_documents_by_name_or_path(void)
     const h5ck_schema *s;
     h5ckpt_error *err = NULL;
     CU_ASSERT_EQUAL(h5ck_names_load("no-such", &s, &err), H5CKPT_USAGE);
-    test_expect_error(&err, H5CKPT_USAGE, "expected name rules (paddle-to-torch, ");
+    test_expect_error(&err, H5CKPT_USAGE, "expected name rules (");
     CU_ASSERT_EQUAL(h5ck_names_load("paddle", &s, &err), H5CKPT_USAGE);
     test_expect_error(&err, H5CKPT_USAGE, "or a file), found the schema 'paddle'");
     CU_ASSERT_EQUAL(h5ck_schema_builtin("paddle-to-torch", &s, &err), H5CKPT_USAGE);
