@@ -9,6 +9,9 @@
  * All these names are the schema's. A file without the version attribute is somebody else's: each of its datasets is a
  * parameter under its path.
  *
+ * Where the schema says `foreign: true` it describes another program's files: their groups are what is what, too, with
+ * lists of what they hold (fmt_hdf5_foreign.c) and attributes (fmt_hdf5_attrs.c).
+ *
  * Reading is in fmt_hdf5_read.c, writing in fmt_hdf5_write.c; here is what a file is known by, how it is explained, and
  * the table's row.
  *

@@ -21,6 +21,10 @@
 
 /* ---- Reading ---- */
 
+/* Places of the members of one group lie together: ROOM of them from the group's own. Two lists of MOST fit. */
+enum { MOST = 1 << 29 };
+#define ROOM (INT64_C(1) << 32)
+
 typedef struct listed {
     int64_t place;
     bool found;
@@ -66,6 +70,8 @@ static int read_part(h5ck_hdf5_lists *l, hid_t group, const char *attribute, con
         rc = h5ck_fail(err, H5CKPT_INVALID, "expected a list of names, found %s", a.type);
         return h5ck_err_part(err, rc, attribute);
     }
+    if (a.count > MOST || *place % ROOM > MOST)
+        rc = h5ck_fail(err, H5CKPT_INVALID, "expected at most %d names in a list, found more", MOST);
     for (size_t i = 0; rc == 0 && i < a.count; i++)
         rc = keep_listed(l, path, a.texts[i], (*place)++, err);
     return rc ? h5ck_err_part(err, rc, attribute) : 0;
@@ -87,10 +93,8 @@ static int read_list(h5ck_hdf5_lists *l, hid_t group, const char *attribute, con
     return rc;
 }
 
-/* Places of the members of one group lie together: 2^32 of them from the group's own. */
 int h5ck_fmt_hdf5_lists_enter(h5ck_hdf5_lists *l, hid_t group, const char *name, unsigned depth, h5ckpt_error **err)
 {
-    const int64_t room = INT64_C(1) << 32;
     listed *own = depth ? h5ck_dict_get(&l->places, name) : NULL;
     if (own)
         own->found = true;
@@ -98,7 +102,7 @@ int h5ck_fmt_hdf5_lists_enter(h5ck_hdf5_lists *l, hid_t group, const char *name,
         return read_list(l, group, l->groups, name, 0, err);
     if (!l->datasets || depth != (l->groups ? 1u : 0u))
         return 0;
-    return read_list(l, group, l->datasets, name, (own ? own->place : room / 4) * room, err);
+    return read_list(l, group, l->datasets, name, (own ? own->place : ROOM / 4) * ROOM, err);
 }
 
 int64_t h5ck_fmt_hdf5_lists_place(h5ck_hdf5_lists *l, const char *name)
