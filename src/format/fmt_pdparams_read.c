@@ -64,22 +64,13 @@ static int new_array(reader *r, const array *from, h5ckpt_value *value)
     return 0;
 }
 
-/* Elements that a view had decoded: a state frees those of its dictionaries only. */
-static void free_decoded(void *tensor)
-{
-    free(atomic_load(&((h5ckpt_tensor *)tensor)->decoded));
-}
-
 /* A tensor in no dictionary: the elements as they lie in the file. */
 static int plain_tensor(reader *r, h5ckpt_dtype dtype, uint64_t nbytes, const h5ck_extent *extent,
                         h5ckpt_tensor **tensor)
 {
     uint64_t count = nbytes / h5ck_dtype_get(dtype)->size;
     const h5ckpt_tensor_info info = {.name = "elements", .dtype = dtype, .rank = 1, .shape = &count};
-    int rc = h5ck_state_make_tensor(r->state, &info, extent, NULL, tensor, r->err);
-    if (rc == 0 && extent->kind == H5CK_EXTENT_DECODER)
-        rc = h5ck_state_on_close(r->state, free_decoded, *tensor, r->err);
-    return rc;
+    return h5ck_state_make_tensor(r->state, &info, extent, NULL, tensor, r->err);
 }
 
 /* Column-major or big-endian elements are seen through a view. */

@@ -81,13 +81,6 @@ static int parse_id(const h5ckpt_value *v, storage_id *id, h5ckpt_error **err)
     return storage_dtype(&t->as.items[1], &id->dtype, err);
 }
 
-/* Of a tensor that is in no dictionary, whose state would do it. */
-static void free_decoded(void *tensor)
-{
-    h5ckpt_tensor *t = tensor;
-    free(atomic_load(&t->decoded));
-}
-
 /* Finds the bytes and makes a tensor of them that is in no dictionary. */
 static int open_storage(h5ck_torch_reader *r, const char *key, const h5ck_dtype *dtype, opened *s, h5ckpt_error **err)
 {
@@ -106,8 +99,6 @@ static int open_storage(h5ck_torch_reader *r, const char *key, const h5ck_dtype 
                                     count * dtype->size == found.nbytes ? found.digest : NULL, &s->tensor, err);
     h5ck_buf_free(&name);
     s->nbytes = found.nbytes;
-    if (rc == 0 && found.extent.kind == H5CK_EXTENT_DECODER)
-        rc = h5ck_state_on_close(r->state, free_decoded, s->tensor, err);
     if (rc == 0 && h5ck_ckd_add(r->stored, found.nbytes, &r->stored))
         r->stored = UINT64_MAX;
     return rc;
