@@ -310,7 +310,12 @@ static void decays_and_metadata_of_others_travel_in_a_checkpoint(void)
     CU_ASSERT_PTR_NOT_NULL(h5ckpt_decays_get(h5ckpt_state_decays(s), "None"));
     h5ckpt_state_free(s);
 
+    /* The decay is PyTorch's to read, and comes back as Paddle's. */
     h5ckpt_error *err = NULL;
+    CU_ASSERT_EQUAL(h5ckpt_convert(test_tmp("seed.pt"), test_tmp("seed_back"), NULL, &err), 0);
+    test_expect_none(&err);
+    CU_ASSERT_TRUE(test_same_tree(test_fixture("seed_mlp"), test_tmp("seed_back")));
+
     s = small(&err);
     CU_ASSERT_EQUAL(h5ckpt_state_set_metadata(s, "format", "pt", &err), 0);
     writes(s, test_tmp("strings.pt"));
@@ -545,6 +550,35 @@ static void archives_of_other_forms_are_refused(void)
     refused(archive(good + 1, 2), "expected a member PREFIX/data.pkl, found none");
 }
 
+/* The decay of another framework that stands beside the pickle is held to the schema's rules. */
+static void a_decay_of_another_framework_is_no_call(void)
+{
+    static const char pickle[] = "\x80\2}(X\x10\0\0\0model_state_dict}X\r\0\0\0lr_schedulers}X\1\0\0\0"
+                                 "a}("
+                                 "X\x0a\0\0\0last_epochK\1X\x08\0\0\0_last_lr]G\x3f\xe0\0\0\0\0\0\0"
+                                 "ausu.";
+    static const char *const bad[] = {
+        "[\"os\", \"system\", {\"args\": {\"$tuple\": [1]}}]",
+        "[\"m\", \"C\", {\"step_num\": 1, \"x\": [{\"$object\": [\"os\", \"system\", {}]}]}]"};
+    for (size_t i = 0; i < 2; i++) {
+        h5ck_buf inner = H5CK_BUF_INIT, outer = H5CK_BUF_INIT;
+        h5ck_buf_printf(&inner, "{\"a\": {\"$object\": %s}}", bad[i]);
+        h5ck_buf_str(&outer, "{\"h5ckpt.decays\": \"");
+        for (size_t k = 0; k < inner.len; k++) {
+            if (inner.data[k] == '"')
+                h5ck_buf_u8(&outer, '\\');
+            h5ck_buf_u8(&outer, inner.data[k]);
+        }
+        h5ck_buf_str(&outer, "\"}");
+        const member members[] = {{"a/data.pkl", pickle, sizeof pickle - 1},
+                                  {"a/version", "3\n", 2},
+                                  {"a/.data/h5ckpt_metadata", outer.data, outer.len}};
+        refused(archive(members, 3), "expected a learning-rate decay");
+        h5ck_buf_free(&inner);
+        h5ck_buf_free(&outer);
+    }
+}
+
 static void a_damaged_pickle_is_refused_by_its_crc(void)
 {
     size_t len;
@@ -635,6 +669,7 @@ int main(void)
         {"names do not grow without bound", names_do_not_grow_without_bound},
         {"depth is bounded", depth_is_bounded},
         {"archives of other forms are refused", archives_of_other_forms_are_refused},
+        {"a decay of another framework is no call", a_decay_of_another_framework_is_no_call},
         {"a damaged pickle is refused by its CRC", a_damaged_pickle_is_refused_by_its_crc},
         {"a flipped bit of an element is found by verify", a_flipped_bit_of_an_element_is_found_by_verify},
         {"legacy files are held to their order", legacy_files_are_held_to_their_order},

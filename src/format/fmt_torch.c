@@ -204,8 +204,18 @@ static int check_kind(archive *a, h5ck_torch_reader *r, h5ckpt_error **err)
     return 0;
 }
 
+/* Decays of other frameworks, as they were. */
+static int read_decays(archive *a, h5ck_torch_reader *r, const h5ckpt_value *text, h5ckpt_error **err)
+{
+    h5ckpt_value *decays = h5ck_arena_zalloc(&a->arena, 1, sizeof *decays);
+    if (!decays)
+        return h5ck_fail_nomem(err);
+    r->originals = decays;
+    return h5ck_value_from_json(text->as.str, text->count, &a->arena, decays, err);
+}
+
 /* What h5ckpt kept there (fmt_torch_write.c). */
-static int read_metadata(archive *a, h5ckpt_error **err)
+static int read_metadata(archive *a, h5ck_torch_reader *r, h5ckpt_error **err)
 {
     unsigned char *data;
     h5ckpt_value v;
@@ -224,6 +234,8 @@ static int read_metadata(archive *a, h5ckpt_error **err)
         if (f->key.type != H5CKPT_STR || f->value.type != H5CKPT_STR || strlen(f->value.as.str) != f->value.count)
             rc = h5ck_fail(err, H5CKPT_INVALID, "expected a JSON object of strings in %s, found other values",
                            entry->name);
+        else if (strcmp(f->key.as.str, H5CK_TORCH_DECAYS) == 0)
+            rc = read_decays(a, r, &f->value, err);
         else
             rc = h5ck_state_set_metadata(a->state, f->key.as.str, f->value.as.str, err);
     }
@@ -267,7 +279,7 @@ static int read_archive(archive *a, h5ckpt_error **err)
     if (rc == 0)
         rc = check_kind(a, &r, err);
     if (rc == 0)
-        rc = read_metadata(a, err);
+        rc = read_metadata(a, &r, err);
     if (rc == 0)
         rc = read_pickle(a, pickle, &root, err);
     if (rc == 0)

@@ -55,11 +55,12 @@ typedef struct h5ck_torch_storage {
 typedef struct h5ck_torch_reader {
     h5ckpt_state *state;
     int (*find)(struct h5ck_torch_reader *r, const char *key, h5ck_torch_storage *storage, h5ckpt_error **err);
-    void *user;              /* of find */
-    bool big_endian;         /* the storages' numbers are */
-    h5ck_dict sources;       /* dtype and key of a storage -> its tensor */
-    h5ck_dict views;         /* a view, as text -> the first tensor that is it */
-    uint64_t stored, viewed; /* bytes of all storages, and of all tensors */
+    void *user;                    /* of find */
+    bool big_endian;               /* the storages' numbers are */
+    h5ck_dict sources;             /* dtype and key of a storage -> its tensor */
+    h5ck_dict views;               /* a view, as text -> the first tensor that is it */
+    uint64_t stored, viewed;       /* bytes of all storages, and of all tensors */
+    const h5ckpt_value *originals; /* what schedules were before PyTorch's fields were made of them; or NULL */
 } h5ck_torch_reader;
 
 /* What is kept of a tensor beside its elements. */
@@ -77,6 +78,8 @@ int h5ck_torch_read_pickle(const unsigned char *data, size_t len, h5ck_arena *ar
 
 /* The member, behind the prefix, that keeps a state's metadata. */
 #define H5CK_TORCH_METADATA ".data/h5ckpt_metadata"
+/* In it: decays of other frameworks as they were, as typed JSON. */
+#define H5CK_TORCH_DECAYS "h5ckpt.decays"
 
 /* ---- fmt_torch_legacy.c ---- */
 
@@ -106,7 +109,8 @@ typedef struct h5ck_torch_content {
     h5ckpt_value root;
     const h5ckpt_tensor **storages;
     size_t count, room;
-    bool used_skeleton; /* the metadata "torch" is in it */
+    bool used_skeleton;  /* the metadata "torch" is in it */
+    h5ckpt_value decays; /* a dict of those that PyTorch's schedulers cannot hold */
 } h5ck_torch_content;
 
 /* ---- fmt_torch_build.c: all in the plan's arena ---- */

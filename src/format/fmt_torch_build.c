@@ -31,6 +31,7 @@ typedef struct builder {
     size_t gone;        /* references to what is not there */
     h5ck_dict storages; /* the same keys -> place in content->storages, from 1 */
     size_t lost;        /* fields of schedules that torch has no place for */
+    h5ckpt_field *kept; /* of content->decays */
     size_t lods;        /* tensors with a LoD */
     h5ckpt_error **err;
 } builder;
@@ -322,11 +323,29 @@ static int expand_tensors(builder *b, const h5ckpt_value *v, h5ckpt_value *to)
 
 /* ---- Decays ---- */
 
+/* What PyTorch's scheduler cannot hold of it goes beside the pickle. */
+static int keep_decay(builder *b, const h5ckpt_decay *decay)
+{
+    h5ckpt_value *kept = &b->content->decays;
+    h5ckpt_field *fields = b->kept;
+    if (!fields && !(fields = h5ck_arena_zalloc(b->arena, b->state->decays.dict.count, sizeof *fields)))
+        return h5ck_fail_nomem(b->err);
+    kept->type = H5CKPT_DICT;
+    kept->as.fields = b->kept = fields;
+    for (size_t i = 0; i < kept->count; i++)
+        if (strcmp(fields[i].key.as.str, decay->info.name) == 0)
+            return 0; /* a structure may name it twice */
+    fields[kept->count++] = field(decay->info.name, *decay->info.value);
+    return 0;
+}
+
 static int make_decay(builder *b, const h5ckpt_decay *decay, h5ckpt_value *to)
 {
     size_t lost = 0;
     int rc = h5ck_scheduler_write(b->plan->schema, "torch", decay->info.value->as.object, b->arena, to, &lost, b->err);
     b->lost += lost;
+    if (rc == 0 && lost)
+        rc = keep_decay(b, decay);
     return rc ? h5ck_err_where(b->err, rc, NULL, decay->info.name) : 0;
 }
 
@@ -583,8 +602,10 @@ static void note_what_is_lost(const builder *b)
         h5ck_log_note(log, "%s: %zu entries of the source's structure are left out, for they are not in the state",
                       target, b->gone);
     if (b->lost)
-        h5ck_log_note(log, "%s: PyTorch's schedulers have no place for %zu fields of the learning-rate decays", target,
-                      b->lost);
+        h5ck_log_note(log,
+                      "%s: PyTorch's schedulers have no place for %zu fields of the learning-rate decays: kept beside "
+                      "them, where only h5ckpt finds them",
+                      target, b->lost);
     if (b->lods)
         h5ck_log_note(log, "%s: a tensor of PyTorch holds no LoD: those of %zu tensors left out", target, b->lods);
 }

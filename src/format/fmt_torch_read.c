@@ -209,6 +209,24 @@ static int rewrite_tensor(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     return refer(w, "tensor", fields, n, to);
 }
 
+/* As the readers of other formats ask of each object that they meet. */
+static int check_objects(walker *w, const h5ckpt_value *v)
+{
+    const bool object = v->type == H5CKPT_OBJECT, dict = v->type == H5CKPT_DICT;
+    const h5ckpt_field *fields = object ? v->as.object->fields : dict ? v->as.fields : NULL;
+    const size_t count = object ? v->as.object->count : dict ? v->count : 0;
+    int rc = object ? h5ck_schema_check_object((void *)(uintptr_t)w->state->schema, v->as.object, w->err) : 0;
+    if (v->type == H5CKPT_LIST || v->type == H5CKPT_TUPLE)
+        for (size_t i = 0; rc == 0 && i < v->count; i++)
+            rc = check_objects(w, &v->as.items[i]);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = check_objects(w, &fields[i].key);
+        if (rc == 0)
+            rc = check_objects(w, &fields[i].value);
+    }
+    return rc;
+}
+
 static int rewrite_schedule(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
     const char *name;
@@ -222,6 +240,11 @@ static int rewrite_schedule(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     if (rc == H5CKPT_USAGE)
         return 0; /* a schema of the user's that has no schedulers of torch: it stays where it is */
     rc = rc ? h5ck_fail_nomem(w->err) : name_here(w, &w->state->decays.dict, &name);
+    const h5ckpt_value *original = rc == 0 && w->r->originals ? h5ckpt_value_get(w->r->originals, name) : NULL;
+    if (original && original->type == H5CKPT_OBJECT) {
+        rc = check_objects(w, original);
+        object = *original;
+    }
     if (rc == 0)
         rc = h5ck_value_copy(&w->state->arena, &object, &kept, w->err);
     if (rc == 0)

@@ -58,18 +58,27 @@ static int add_storages(h5ck_zip_plan *zip, const h5ck_torch_content *content, h
     return rc;
 }
 
-/* All metadata but the skeleton that went into the pickle. */
-static int add_metadata(h5ck_zip_plan *zip, const h5ckpt_state *state, bool used_skeleton, h5ckpt_error **err)
+/* All metadata but the skeleton that went into the pickle, and the decays as they were. */
+static int add_metadata(h5ck_zip_plan *zip, const h5ckpt_state *state, const h5ck_torch_content *content,
+                        h5ckpt_error **err)
 {
     h5ck_arena scratch = {NULL};
-    h5ck_buf json = H5CK_BUF_INIT;
-    h5ckpt_field *fields = h5ck_arena_zalloc(&scratch, state->metadata.count, sizeof *fields);
+    h5ck_buf json = H5CK_BUF_INIT, decays = H5CK_BUF_INIT;
+    h5ckpt_field *fields = h5ck_arena_zalloc(&scratch, state->metadata.count + 1, sizeof *fields);
     h5ckpt_value rest = {.type = H5CKPT_DICT, .as.fields = fields};
     int rc = fields ? 0 : h5ck_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < state->metadata.count; i++) {
         const h5ckpt_field *f = &state->metadata.as.fields[i];
-        if (!used_skeleton || strcmp(f->key.as.str, "torch") != 0)
+        if (!content->used_skeleton || strcmp(f->key.as.str, "torch") != 0)
             fields[rest.count++] = *f;
+    }
+    if (rc == 0 && content->decays.count) {
+        rc = h5ck_value_to_json(&content->decays, &decays, err);
+        const char *text = rc ? NULL : h5ck_buf_cstr(&decays);
+        if (rc == 0 && !text)
+            rc = h5ck_fail_nomem(err);
+        if (rc == 0)
+            fields[rest.count++] = (h5ckpt_field){h5ck_value_str(H5CK_TORCH_DECAYS), h5ck_value_str(text)};
     }
     if (rc == 0 && rest.count) {
         rc = h5ck_value_to_json(&rest, &json, err);
@@ -77,6 +86,7 @@ static int add_metadata(h5ck_zip_plan *zip, const h5ckpt_state *state, bool used
             rc = h5ck_zip_plan_add(zip, "archive/" H5CK_TORCH_METADATA, json.data, json.len, NULL, err);
     }
     h5ck_buf_free(&json);
+    h5ck_buf_free(&decays);
     h5ck_arena_free(&scratch);
     return rc;
 }
@@ -98,6 +108,6 @@ int h5ck_torch_plan(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error **e
     if (rc == 0)
         rc = add_text(zip, "archive/version", "3\n", err);
     if (rc == 0)
-        rc = add_metadata(zip, state, content.used_skeleton, err);
+        rc = add_metadata(zip, state, &content, err);
     return rc ? rc : h5ck_zip_plan_end(zip, err);
 }
