@@ -382,7 +382,7 @@ typedef struct deflated {
 /* The file holds `kept` bytes of the stream, and 3 more. */
 static deflated make_deflated(uint64_t usize, size_t kept)
 {
-    deflated d = {.plain = long_text(), .packed = malloc(LONG + 4096)};
+    deflated d = {.plain = long_text(), .packed = calloc(1, LONG + 4096)};
     const char *path = test_tmp("deflated");
     h5ckpt_error *err = NULL;
     int fd;
