@@ -83,7 +83,7 @@ extern const char *const cli_external[]; /* by h5ckpt_external */
      .to = &(s).options.from},                                                                                         \
         {.name = "schema",                                                                                             \
          .argument = "NAME|FILE",                                                                                      \
-         .help = "use this schema: a built-in one (h5ckpt schema lists them), or in a file; by default paddle",        \
+         .help = "use this schema: a built-in one (h5ckpt schema --list), or in a file; by default paddle",            \
          .kind = CLI_STRING,                                                                                           \
          .to = &(s).options.schema},                                                                                   \
         {.name = "include",                                                                                            \
@@ -111,9 +111,8 @@ extern const char *const cli_external[]; /* by h5ckpt_external */
 #define CLI_NAMES_OPTION(s)                                                                                            \
     {                                                                                                                  \
         .name = "names", .argument = "NAME|FILE",                                                                      \
-        .help =                                                                                                        \
-            "rename and transpose parameters by these name rules: built-in ones (h5ckpt schema lists them), or in a "  \
-            "file",                                                                                                    \
+        .help = "rename and transpose parameters by these name rules: built-in ones (h5ckpt schema --list), or in a "  \
+                "file",                                                                                                \
         .kind = CLI_STRING, .to = &(s).options.names                                                                   \
     }
 

@@ -1,4 +1,4 @@
-/* cmd_schema - h5ckpt schema, h5ckpt schema NAME, h5ckpt schema --check FILE. */
+/* cmd_schema - h5ckpt schema [NAME], h5ckpt schema --list, h5ckpt schema --check FILE. */
 #include "term.h"
 #include "verbs.h"
 
@@ -28,7 +28,7 @@ static int print_builtin(const char *name)
 {
     const char *text = h5ckpt_schema_text(name);
     if (!text) {
-        term_complain("schema: no built-in schema '%s'; 'h5ckpt schema' lists them", name);
+        term_complain("schema: no built-in schema '%s'; 'h5ckpt schema --list' lists them", name);
         return H5CKPT_USAGE;
     }
     fputs(text, stdout);
@@ -46,15 +46,16 @@ int cmd_schema(const cli_verb *self, int argc, char **argv)
 {
     cli_operands name;
     const char *file = NULL;
-    int code = H5CKPT_OK;
+    int list = 0, code = H5CKPT_OK;
     const cli_option options[] = {
+        {.name = "list", .help = "list the built-in schemas and name rules", .kind = CLI_FLAG, .to = &list},
         {.name = "check", .argument = "FILE", .help = "check the schema in FILE", .kind = CLI_STRING, .to = &file},
         {.name = NULL}};
     if (!cli_parse(self, options, argc, argv, &name, &code))
         return code;
-    if (file && name.count > 0) {
-        term_complain("schema: give either a NAME or --check FILE");
+    if ((file != NULL) + list + (name.count > 0) > 1) {
+        term_complain("schema: give one of NAME, --list and --check FILE");
         return H5CKPT_USAGE;
     }
-    return file ? check(file) : name.count ? print_builtin(name.at[0]) : list_builtins();
+    return file ? check(file) : list ? list_builtins() : print_builtin(name.count ? name.at[0] : NULL);
 }

@@ -36,8 +36,8 @@ static const cli_verb verbs[] = {
      "a "
      "line on each difference (exit 1), then one on what was verified.",
      cmd_verify},
-    {"schema", "[NAME]", 0, 1, "list built-in schemas, print one, or check one's own",
-     "Lists the built-in schemas (for --schema) and name rules (for --names), or prints the one called NAME, ready to "
+    {"schema", "[NAME]", 0, 1, "print a built-in schema, or check one's own",
+     "Prints the built-in schema (for --schema) or name rules (for --names) called NAME, by default paddle, ready to "
      "be "
      "changed. With --check: checks the schema or the name rules in FILE, and prints nothing where they are right.",
      cmd_schema},
