@@ -263,7 +263,8 @@ static void refuses_shapes_and_casts_that_cannot_be(void)
                         *complex_number = tensor(H5CKPT_DTYPE_COMPLEX64, 1, bytes12, NULL);
     refuse(&(h5ck_view){.source = bytes, .rank = H5CK_MAX_RANK + 1, .shape = axes}, H5CKPT_INVALID,
            "expected at most 32 axes, found 33");
-    refuse(&(h5ck_view){.source = bytes, .rank = 2, .shape = huge}, H5CKPT_INVALID, "expected dimension 0 of at most 2^63-1");
+    refuse(&(h5ck_view){.source = bytes, .rank = 2, .shape = huge}, H5CKPT_INVALID,
+           "expected dimension 0 of at most 2^63-1");
     refuse(&(h5ck_view){.source = complex_number, .rank = 1, .shape = &n, .cast = H5CKPT_DTYPE_FLOAT32}, H5CKPT_USAGE,
            "expected a real tensor to cast to float32, found complex64");
     refuse(&(h5ck_view){.source = bytes, .rank = 1, .shape = &n, .cast = (h5ckpt_dtype)99}, H5CKPT_USAGE,
