@@ -136,7 +136,7 @@ static void convert(const char *from, const char *to, const char *format)
 
 static const char *path_for(const char *stem, const h5ckpt_format_info *f)
 {
-    char name[128];
+    char name[256];
     snprintf(name, sizeof name, "%s%s", stem, f->suffix ? f->suffix : "");
     return test_tmp(name);
 }

@@ -346,8 +346,8 @@ static void a_structure_that_calls_something_is_not_written(void)
 {
     static const char *const bad[] = {
         "{\"$object\": [\"os\", \"system\", {\"args\": {\"$tuple\": [\"true\"]}}]}",
-        "{\"a\": {\"$object\": [\"h5ckpt\", \"tensors\", {\"of\": \"parameters\"}]}, \"b\": {\"$object\": [\"os\", "
-        "\"system\", {}]}}",
+        ("{\"a\": {\"$object\": [\"h5ckpt\", \"tensors\", {\"of\": \"parameters\"}]}, \"b\": {\"$object\": [\"os\", "
+         "\"system\", {}]}}"),
         "{\"$object\": [\"h5ckpt\", \"tensor\", {\"of\": \"parameters\"}]}",
         "{\"$object\": [\"torch._utils\", \"_rebuild_tensor_v2\", {\"args\": {\"$tuple\": []}}]}",
         "2.15.0",
