@@ -459,6 +459,29 @@ static void survives_any_wrong_byte(void)
     }
 }
 
+/* Paddle gets the scheduler's state that it expects, and what that cannot say is not lost. */
+static void brings_a_decay_of_paddle_1_5_back_whole(void)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
+    o.no_sync = 1;
+    CU_ASSERT_EQUAL(h5ckpt_convert(test_fixture("seed_mlp"), test_tmp("whole.pdparams"), &o, &err), 0);
+    CU_ASSERT_EQUAL(h5ckpt_convert(test_tmp("whole.pdparams"), test_tmp("whole_back/"), &o, &err), 0);
+    test_expect_none(&err);
+    CU_ASSERT(test_same_tree(test_fixture("seed_mlp"), test_tmp("whole_back")));
+    size_t len;
+    unsigned char *pickle = test_read(test_tmp("whole.pdopt"), &len), *json = NULL;
+    for (size_t i = 0; !json && i + 8 < len; i++)
+        if (memcmp(pickle + i, "{\"None\":", 8) == 0)
+            json = pickle + i;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+    json[0] = '[';
+    test_write(test_tmp("wrong.pdopt"), pickle, len);
+    CU_ASSERT_PTR_NULL(h5ckpt_state_open(test_tmp("wrong.pdopt"), NULL, &err));
+    test_expect_error(&err, H5CKPT_INVALID, "h5ckpt.decays");
+    free(pickle);
+}
+
 int main(void)
 {
     static const test_case cases[] = {
@@ -475,6 +498,7 @@ int main(void)
         {"writes a .pdopt alone", writes_a_pdopt_alone},
         {"refuses hostile metadata", refuses_hostile_metadata},
         {"says what it cannot hold", says_what_it_cannot_hold},
+        {"brings a decay of Paddle 1.5 back whole", brings_a_decay_of_paddle_1_5_back_whole},
         {"refuses what is no state", refuses_what_is_no_state},
         {"refuses a cut at every offset", refuses_a_cut_at_every_offset},
         {"survives any wrong byte", survives_any_wrong_byte},

@@ -29,6 +29,7 @@ typedef struct writer {
     h5ck_dict used[FILES], used_decays; /* names that a marker asked for */
     h5ckpt_value files[FILES];          /* to be written; of the type NONE: nothing yet */
     size_t missing, lost;               /* markers of what is not in the state; fields of decays without counterpart */
+    size_t kept;                        /* decays that stand in a .pdopt as they are */
     h5ckpt_error **err;
 } writer;
 
@@ -241,6 +242,45 @@ static size_t count_unused(const writer *w, int file)
     return tensors_of(w, file)->dict.count - w->used[file].count;
 }
 
+/* All decays that no marker asked for, as typed JSON. */
+static int keep_decays(writer *w, h5ckpt_value *out)
+{
+    const h5ck_dict *decays = &w->state->decays.dict;
+    h5ck_buf text = H5CK_BUF_INIT;
+    h5ckpt_field *fields = h5ck_arena_zalloc(&w->plan->arena, decays->count, sizeof *fields);
+    if (!fields)
+        return h5ck_fail_nomem(w->err);
+    for (size_t i = 0; i < decays->count; i++)
+        if (!h5ck_dict_get(&w->used_decays, decays->entries[i].key))
+            fields[w->kept++] = (h5ckpt_field){h5ck_value_str(decays->entries[i].key),
+                                               *((const h5ckpt_decay *)decays->entries[i].value)->info.value};
+    const h5ckpt_value dict = {.type = H5CKPT_DICT, .count = w->kept, .as.fields = fields};
+    int rc = h5ck_value_to_json(&dict, &text, w->err);
+    const char *s =
+        rc == 0 && h5ck_buf_cstr(&text) ? h5ck_arena_strndup(&w->plan->arena, (char *)text.data, text.len) : NULL;
+    if (rc == 0)
+        rc = s ? 0 : h5ck_fail_nomem(w->err);
+    if (rc == 0)
+        *out = h5ck_value_str(s);
+    h5ck_buf_free(&text);
+    return rc;
+}
+
+/* One decay becomes the scheduler's state. Where that is not all that there is to say, all of them are kept beside it. */
+static int put_decays(writer *w, const h5ckpt_decay *decay, h5ckpt_field *fields, size_t *count)
+{
+    size_t lost = w->lost, unused = w->state->decays.dict.count - w->used_decays.count;
+    fields[*count].key = h5ck_value_str(H5CK_PDPARAMS_SCHEDULER);
+    int rc = put_schedule(w, decay, &fields[(*count)++].value);
+    bool whole = unused == 1 && w->lost == lost && strcmp(decay->info.name, H5CK_PDPARAMS_SCHEDULER) == 0;
+    if (rc == 0 && !whole) {
+        w->lost = lost;
+        fields[*count].key = h5ck_value_str(H5CK_PDPARAMS_DECAYS);
+        rc = keep_decays(w, &fields[(*count)++].value);
+    }
+    return rc ? rc : use(w, &w->used_decays, decay->info.name);
+}
+
 /* Puts the tensors that no marker asked for before what there is, and the scheduler of a .pdopt behind. */
 static int complete(writer *w, int file)
 {
@@ -255,7 +295,7 @@ static int complete(writer *w, int file)
         return h5ck_fail(w->err, H5CKPT_INVALID,
                          "expected a dictionary to add tensors to, found that the metadata '%s' says this file is a %s",
                          H5CK_PDPARAMS_METADATA, h5ck_value_type_name(v));
-    h5ckpt_field *fields = h5ck_arena_alloc(&w->plan->arena, (unused + v->count + 1) * sizeof *fields);
+    h5ckpt_field *fields = h5ck_arena_alloc(&w->plan->arena, (unused + v->count + 2) * sizeof *fields);
     if (!fields)
         return h5ck_fail_nomem(w->err);
     for (size_t i = 0; rc == 0 && i < tensors->count; i++) {
@@ -264,12 +304,8 @@ static int complete(writer *w, int file)
         fields[count].key = h5ck_value_str(tensors->entries[i].key);
         rc = put_tensor(w, tensors->entries[i].value, &fields[count++].value);
     }
-    if (rc == 0 && decay) {
-        fields[count].key = h5ck_value_str(H5CK_PDPARAMS_SCHEDULER);
-        rc = use(w, &w->used_decays, decay->info.name);
-        if (rc == 0)
-            rc = put_schedule(w, decay, &fields[count++].value);
-    }
+    if (rc == 0 && decay)
+        rc = put_decays(w, decay, fields, &count);
     if (v->count)
         memcpy(fields + count, v->as.fields, v->count * sizeof *fields);
     *v = (h5ckpt_value){.type = H5CKPT_DICT, .count = count + v->count, .as.fields = fields};
@@ -408,15 +444,17 @@ static void note_losses(const writer *w)
     const char *target = w->plan->target;
     size_t text, lod = 0, uint16 = 0;
     bool kept = metadata_text(w->state, &text) != NULL;
-    size_t decays = w->state->decays.dict.count - w->used_decays.count, others = w->state->metadata.count - kept;
+    size_t others = w->state->metadata.count - kept;
     for (int file = MODEL; file < FILES; file++)
         for (size_t i = 0; i < tensors_of(w, file)->dict.count; i++) {
             const h5ckpt_tensor *t = tensors_of(w, file)->dict.entries[i].value;
             lod += t->info.lod_levels != 0;
             uint16 += t->info.dtype == H5CKPT_DTYPE_UINT16;
         }
-    if (decays)
-        h5ck_log_note(&w->plan->log, "%s: a .pdopt holds one scheduler: %zu decays left out", target, decays);
+    if (w->kept)
+        h5ck_log_note(&w->plan->log,
+                      "%s: LR_Scheduler cannot say all of the %zu decay%s: kept under '%s', which Paddle passes over",
+                      target, w->kept, w->kept == 1 ? "" : "s", H5CK_PDPARAMS_DECAYS);
     if (w->lost)
         h5ck_log_note(&w->plan->log, "%s: %zu fields of decays have no counterpart in a scheduler's state: left out",
                       target, w->lost);

