@@ -316,6 +316,16 @@ static void decays_and_metadata_of_others_travel_in_a_checkpoint(void)
     test_expect_none(&err);
     CU_ASSERT_TRUE(test_same_tree(test_fixture("seed_mlp"), test_tmp("seed_back")));
 
+    /* What Paddle 1.6 to 1.8 keep of a decay has no rate, by which PyTorch's would be known. */
+    CU_ASSERT_EQUAL(h5ckpt_convert(test_fixture("seed_mlp"), test_tmp("old.pdparams"), NULL, &err), 0);
+    converts(test_tmp("old.pdparams"), test_tmp("old.pt"));
+    s = opened(test_tmp("old.pt"));
+    const h5ckpt_decay *d = h5ckpt_decays_get(h5ckpt_state_decays(s), "LR_Scheduler");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(d);
+    CU_ASSERT_STRING_EQUAL(h5ckpt_decay_get_info(d)->value->as.object->class_name, "LearningRateDecay");
+    CU_ASSERT_EQUAL(h5ckpt_decay_get_info(d)->step->as.i, 25);
+    h5ckpt_state_free(s);
+
     s = small(&err);
     CU_ASSERT_EQUAL(h5ckpt_state_set_metadata(s, "format", "pt", &err), 0);
     writes(s, test_tmp("strings.pt"));

@@ -31,6 +31,7 @@ typedef struct builder {
     size_t gone;        /* references to what is not there */
     h5ck_dict storages; /* the same keys -> place in content->storages, from 1 */
     size_t lost;        /* fields of schedules that torch has no place for */
+    size_t rateless;    /* schedules that lack what torch's have */
     h5ckpt_field *kept; /* of content->decays */
     size_t lods;        /* tensors with a LoD */
     h5ckpt_error **err;
@@ -323,7 +324,7 @@ static int expand_tensors(builder *b, const h5ckpt_value *v, h5ckpt_value *to)
 
 /* ---- Decays ---- */
 
-/* What PyTorch's scheduler cannot hold of it goes beside the pickle. */
+/* What PyTorch's scheduler cannot hold of it goes beside the pickle, and so does what it would not be known by. */
 static int keep_decay(builder *b, const h5ckpt_decay *decay)
 {
     h5ckpt_value *kept = &b->content->decays;
@@ -343,8 +344,10 @@ static int make_decay(builder *b, const h5ckpt_decay *decay, h5ckpt_value *to)
 {
     size_t lost = 0;
     int rc = h5ck_scheduler_write(b->plan->schema, "torch", decay->info.value->as.object, b->arena, to, &lost, b->err);
+    bool lacks = rc == 0 && h5ck_scheduler_lacks(b->plan->schema, "torch", to);
     b->lost += lost;
-    if (rc == 0 && lost)
+    b->rateless += lacks;
+    if (rc == 0 && (lost || lacks))
         rc = keep_decay(b, decay);
     return rc ? h5ck_err_where(b->err, rc, NULL, decay->info.name) : 0;
 }
@@ -606,6 +609,12 @@ static void note_what_is_lost(const builder *b)
                       "%s: PyTorch's schedulers have no place for %zu fields of the learning-rate decays: kept beside "
                       "them, where only h5ckpt finds them",
                       target, b->lost);
+    if (b->rateless)
+        h5ck_log_note(
+            log,
+            "%s: %zu learning-rate decay%s with no step or no rate, which PyTorch's schedulers have: where only "
+            "h5ckpt finds %s",
+            target, b->rateless, b->rateless == 1 ? "" : "s", b->rateless == 1 ? "it" : "them");
     if (b->lods)
         h5ck_log_note(log, "%s: a tensor of PyTorch holds no LoD: those of %zu tensors left out", target, b->lods);
 }

@@ -39,7 +39,8 @@ typedef struct walker {
     const h5ckpt_value *model, *others, *schedules; /* dictionaries whose own keys are the names; may be NULL */
     size_t skip;                                    /* bytes of the path that are no part of names here */
     bool in_model, in_optimizer, in_schedule;
-    unsigned taken; /* names that were taken, so far */
+    unsigned depth, schedules_depth; /* of the value; of the dictionary of schedules that it is in, or 0 */
+    unsigned taken;                  /* names that were taken, so far */
     uint64_t names, name_bytes;
     h5ckpt_error **err;
 } walker;
@@ -397,6 +398,14 @@ static int rewrite_object(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     return rc;
 }
 
+/* A schedule that PyTorch's own fields do not show to be one (it has no rate): the original beside it does. */
+static bool original_here(walker *w)
+{
+    const bool schedule = w->schedules_depth && w->depth == w->schedules_depth + 1 && w->r->originals;
+    const char *path = schedule ? h5ck_buf_cstr(&w->path) : NULL;
+    return path && w->skip < w->path.len && h5ckpt_value_get(w->r->originals, path + w->skip);
+}
+
 static int rewrite_container(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
     const h5ckpt_value *items = h5ck_torch_items(v);
@@ -404,7 +413,8 @@ static int rewrite_container(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     if (items && named && is_flat(items))
         return rewrite_flat(w, v, to);
     if (v->type == H5CKPT_DICT)
-        return is_schedule(v) && !w->in_schedule ? rewrite_schedule(w, v, to) : rewrite_dict(w, v, to);
+        return !w->in_schedule && (is_schedule(v) || original_here(w)) ? rewrite_schedule(w, v, to)
+                                                                       : rewrite_dict(w, v, to);
     return v->type == H5CKPT_OBJECT ? rewrite_object(w, v, to) : rewrite_items(w, v, to);
 }
 
@@ -415,6 +425,10 @@ static int rewrite(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
         return 0;
     bool in_model = w->in_model, in_optimizer = w->in_optimizer;
     size_t skip = w->skip;
+    unsigned schedules_depth = w->schedules_depth;
+    w->depth++;
+    if (v == w->schedules)
+        w->schedules_depth = w->depth;
     if (v == w->model || v == w->others || v == w->schedules)
         w->skip = w->path.len ? w->path.len + 1 : 0;
     w->in_model |= v == w->model;
@@ -425,6 +439,8 @@ static int rewrite(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     w->in_model = in_model;
     w->in_optimizer = in_optimizer;
     w->skip = skip;
+    w->schedules_depth = schedules_depth;
+    w->depth--;
     return rc;
 }
 
