@@ -317,6 +317,12 @@ static void other_protobufs_are_no_models(void)
     CU_ASSERT_PTR_NULL(s);
     test_expect_error(&err, H5CKPT_INVALID, "found none of them");
     h5ckpt_state_free(s);
+    test_write(test_tmp("nothing.onnx"), "", 0);
+    CU_ASSERT_PTR_NULL(h5ckpt_state_open(test_tmp("nothing.onnx"), NULL, &err));
+    test_expect_error(&err, H5CKPT_INVALID, "found an empty file");
+    test_write(test_tmp("cut.pt"), "PK\3\4 and no directory", 22);
+    CU_ASSERT_PTR_NULL(h5ckpt_state_open(test_tmp("cut.pt"), NULL, &err));
+    test_expect_error(&err, H5CKPT_INVALID, "found a zip archive that is none of them, or that is cut short");
 }
 
 static void it_is_not_written(void)

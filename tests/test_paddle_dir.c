@@ -291,8 +291,11 @@ static void the_optimizers_tensors_stand_beside_and_metadata_is_told_of(void)
     test_expect_none(&err);
     CU_ASSERT_TRUE(test_exists(test_tmp("beside/w_moment1_0")));
     CU_ASSERT_PTR_NOT_NULL(strstr(h5ck_buf_cstr(&notes), "1 tensors of the optimizer state"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(h5ck_buf_cstr(&notes), "holds no metadata: 1 entries left out"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(h5ck_buf_cstr(&notes), "holds no metadata: 1 left out"));
     h5ckpt_state_free(s);
+    CU_ASSERT_EQUAL(h5ckpt_convert(test_fixture("torch/checkpoint.pt"), test_tmp("schedules"), &o, &err), 0);
+    test_expect_none(&err);
+    CU_ASSERT_PTR_NOT_NULL(strstr(h5ck_buf_cstr(&notes), "1 scheduler's state stands among the decays"));
     h5ck_buf_free(&notes);
 }
 

@@ -361,7 +361,7 @@ static void note_what_is_left_out(const planner *p, const h5ckpt_state *state)
                       target, state->optimizer_state.dict.count - p->left_out);
     size_t metadata = state->metadata.count - (h5ckpt_value_get(&state->metadata, INFO) != NULL);
     if (metadata)
-        h5ck_log_note(log, "%s: a file of parameters holds no metadata: %zu entries left out", target, metadata);
+        h5ck_log_note(log, "%s: a file of parameters holds no metadata: %zu left out", target, metadata);
 }
 
 static int plan_combined(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error **err)

@@ -313,15 +313,23 @@ static int plan_dir(const h5ckpt_state *state, h5ck_plan *plan, h5ckpt_error **e
     int rc = plan_tensors(&p, &state->parameters, err);
     if (rc == 0)
         rc = plan_tensors(&p, &state->optimizer_state, err);
-    for (size_t i = 0; rc == 0 && i < state->decays.dict.count; i++)
-        rc = plan_decay(&p, state->decays.dict.entries[i].value, err);
+    size_t schedulers = 0;
+    for (size_t i = 0; rc == 0 && i < state->decays.dict.count; i++) {
+        const h5ckpt_decay *decay = state->decays.dict.entries[i].value;
+        schedulers += decay->info.framework != NULL;
+        rc = plan_decay(&p, decay, err);
+    }
     h5ck_dict_free(&p.paths);
     if (rc == 0 && state->optimizer_state.dict.count)
         h5ck_log_note(&plan->log,
                       "%s: %zu tensors of the optimizer state stand beside the parameters, as Paddle saves them",
                       plan->target, state->optimizer_state.dict.count);
+    if (rc == 0 && schedulers)
+        h5ck_log_note(&plan->log, "%s: %zu %s among the decays, where only h5ckpt reads %s", plan->target, schedulers,
+                      schedulers == 1 ? "scheduler's state stands" : "schedulers' states stand",
+                      schedulers == 1 ? "it" : "them");
     if (rc == 0 && state->metadata.count)
-        h5ck_log_note(&plan->log, "%s: a save directory holds no metadata: %zu entries left out", plan->target,
+        h5ck_log_note(&plan->log, "%s: a save directory holds no metadata: %zu left out", plan->target,
                       state->metadata.count);
     return rc;
 }

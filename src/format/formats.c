@@ -81,6 +81,16 @@ static const h5ck_format *by_suffix(const char *path, const bool *in)
     return best;
 }
 
+/* What a source is that is none of the formats, in words that help. */
+static const char *what_else(const h5ck_probe *probe)
+{
+    if (probe->size == 0)
+        return "an empty file";
+    if (probe->head_len >= 4 && memcmp(probe->head, "PK\3\4", 4) == 0)
+        return "a zip archive that is none of them, or that is cut short";
+    return "none of them";
+}
+
 /* Content decides; the suffix breaks ties. */
 static int choose(const h5ck_probe *probe, const h5ck_format **format, h5ckpt_error **err)
 {
@@ -99,7 +109,7 @@ static int choose(const h5ck_probe *probe, const h5ck_format **format, h5ckpt_er
     if (second)
         return h5ck_fail(err, H5CKPT_USAGE, "both %s and %s by its content; say which with --from", first->info.name,
                          second->info.name);
-    return fail_listing(err, H5CKPT_INVALID, "expected the content of: ", "none of them");
+    return fail_listing(err, H5CKPT_INVALID, "expected the content of: ", what_else(probe));
 }
 
 int h5ck_format_of_source(const char *path, const h5ck_format **format, h5ckpt_error **err)
