@@ -9,9 +9,15 @@
 #include <unistd.h>
 
 static const h5ck_format *const table[] = {
-    &h5ck_fmt_paddle_dir,  &h5ck_fmt_paddle_combined, &h5ck_fmt_hdf5,
-    &h5ck_fmt_safetensors, &h5ck_fmt_pdparams,        &h5ck_fmt_npz,
-    &h5ck_fmt_npy,         &h5ck_fmt_torch,           &h5ck_fmt_gguf,
+    &h5ck_fmt_paddle_dir,
+    &h5ck_fmt_paddle_combined,
+    &h5ck_fmt_hdf5,
+    &h5ck_fmt_safetensors,
+    &h5ck_fmt_pdparams,
+    &h5ck_fmt_npz,
+    &h5ck_fmt_npy,
+    &h5ck_fmt_torch,
+    &h5ck_fmt_gguf,
     &h5ck_fmt_onnx,
 };
 
