@@ -117,6 +117,15 @@ static int check_files(const h5ckpt_state *state, const char *target, const h5ck
     return rc;
 }
 
+/* And those that only say what the elements are: an index, a list of names, an optimizer's state beside the model. */
+static int check_all_files(const h5ckpt_state *state, const char *target, const h5ck_fs_stat *seen, h5ckpt_error **err)
+{
+    int rc = check_files(state, target, seen, err);
+    for (const h5ck_file *f = state->files; rc == 0 && f; f = f->next)
+        rc = check_file(f, target, seen, err);
+    return rc;
+}
+
 static int check_links(const h5ckpt_state *state, const char *target, const h5ck_fs_stat *seen,
                        const h5ck_format *format, const h5ckpt_options *o, h5ckpt_error **err)
 {
@@ -189,43 +198,52 @@ static h5ck_companion *next_companion(const h5ck_plan *plan, size_t *i)
     return NULL;
 }
 
-/* As check_target and check_files, for each of them. */
+/* As check_target and check_parts, for each of them. */
 static int check_companions(const h5ck_plan *plan, const h5ckpt_state *state, const h5ckpt_options *o,
                             h5ckpt_error **err)
 {
     int rc = 0;
     size_t at = 0;
     for (h5ck_companion *c; rc == 0 && (c = next_companion(plan, &at));) {
-        h5ck_fs_stat seen;
-        rc = h5ck_fs_status(c->path, &seen, err);
-        if (rc || !seen.exists)
+        rc = h5ck_fs_status(c->path, &c->seen, err);
+        if (rc || !c->seen.exists)
             continue;
-        if (!seen.is_file)
+        if (!c->seen.is_file)
             rc = h5ck_fail(err, H5CKPT_USAGE, "%s: expected a file that belongs to the target, found something else",
                            c->path);
         else if (!o->force)
             rc = h5ck_fail(err, H5CKPT_USAGE, "%s: it belongs to the target and exists; use --force to replace it",
                            c->path);
         else
-            rc = check_files(state, c->path, &seen, err);
-        for (const h5ck_file *f = state->files; rc == 0 && f; f = f->next)
-            rc = check_file(f, c->path, &seen, err);
+            rc = check_all_files(state, c->path, &c->seen, err);
     }
     return rc;
 }
 
-/* Old ones wait aside, so that they can come back. */
+/* Whether what was looked at stands at `path` still. A system may give a new file an old one's number at once. */
+static int check_same(const h5ck_companion *c, const char *path, h5ckpt_error **err)
+{
+    h5ck_fs_stat now;
+    int rc = h5ck_fs_status(path, &now, err);
+    if (rc == 0 && (!now.is_file || now.size != c->seen.size || now.dev != c->seen.dev || now.ino != c->seen.ino))
+        rc = h5ck_fail(err, H5CKPT_USAGE, "%s: it belongs to the target and changed while that was being written",
+                       c->path);
+    return rc;
+}
+
+/* An old one waits aside, so that it can come back. What came there since it was looked at is left alone. */
 static int publish_companion(h5ck_plan *plan, h5ck_companion *c, h5ckpt_error **err)
 {
-    h5ck_fs_stat seen;
-    int rc = h5ck_fs_status(c->path, &seen, err);
-    if (rc == 0 && seen.exists) {
-        const char *aside;
-        rc = h5ck_fs_stage_path(c->path, &plan->arena, &aside, err);
+    const char *aside;
+    int rc = 0;
+    if (c->seen.exists) {
+        rc = check_same(c, c->path, err);
+        if (rc == 0)
+            rc = h5ck_fs_stage_path(c->path, &plan->arena, &aside, err);
         if (rc == 0)
             rc = h5ck_fs_publish(c->path, aside, NULL, err);
         if (rc == 0)
-            c->aside = aside;
+            rc = check_same(c, c->aside = aside, err);
     }
     if (rc == 0)
         rc = h5ck_fs_publish(c->stage, c->path, NULL, err);
@@ -243,19 +261,33 @@ static int publish_companions(h5ck_plan *plan, h5ckpt_error **err)
     return rc;
 }
 
-static void settle_companions(h5ck_plan *plan, int rc)
+/* After a failure: the new ones go, the old ones come back. Where one cannot, the error says where it is. */
+static void take_back(const h5ck_plan *plan, h5ckpt_error **err)
 {
     size_t at = 0;
     for (h5ck_companion *c; (c = next_companion(plan, &at));) {
-        if (rc == 0) {
-            if (c->aside)
-                h5ck_fs_remove_tree(c->aside);
-            continue;
-        }
         h5ck_fs_remove_tree(c->published ? c->path : c->stage);
-        if (c->aside)
-            h5ck_fs_publish(c->aside, c->path, NULL, NULL);
+        if (!c->aside || h5ck_fs_publish(c->aside, c->path, NULL, NULL) == 0)
+            continue;
+        h5ckpt_error *why = err ? *err : NULL;
+        if (err)
+            *err = NULL;
+        h5ck_fail(err, why ? (int)why->code : H5CKPT_SYSTEM, "%s; what was %s is now %s", why ? why->message : "",
+                  c->path, c->aside);
+        h5ckpt_error_free(why);
     }
+}
+
+static void settle_companions(const h5ck_plan *plan, int rc, h5ckpt_error **err)
+{
+    size_t at = 0;
+    if (rc) {
+        take_back(plan, err);
+        return;
+    }
+    for (h5ck_companion *c; (c = next_companion(plan, &at));)
+        if (c->aside)
+            h5ck_fs_remove_tree(c->aside);
 }
 
 /* Plans and moves to the stage. */
@@ -306,7 +338,7 @@ static int write_to(const h5ckpt_state *state, const char *target, const h5ck_fs
             rc = publish_companions(&plan, err);
         if (rc == 0)
             rc = h5ck_fs_publish(stage, target, seen->exists ? seen : NULL, err);
-        settle_companions(&plan, rc);
+        settle_companions(&plan, rc, err);
         h5ck_plan_free(&plan);
         if (rc)
             h5ck_fs_remove_tree(stage);
@@ -389,7 +421,7 @@ static int check_parts(const h5ckpt_state *state, const char *target, h5ckpt_err
 {
     h5ck_fs_stat seen;
     int rc = h5ck_fs_status(target, &seen, err);
-    return rc || !seen.is_file ? rc : check_files(state, target, &seen, err);
+    return rc || !seen.is_file ? rc : check_all_files(state, target, &seen, err);
 }
 
 int h5ckpt_convert(const char *source, const char *target, const h5ckpt_options *options, h5ckpt_error **err)

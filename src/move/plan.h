@@ -11,6 +11,7 @@
 #define H5CK_MOVE_PLAN_H
 
 #include "base/arena.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "model/state.h"
 
@@ -20,7 +21,9 @@ enum { H5CK_COPY_SLAB = 1 << 20 }; /* what a thread of the mover holds of a tens
 typedef struct h5ck_companion {
     const char *path;  /* the final one */
     const char *stage; /* where it is built */
-    const char *aside; /* of who publishes: where an old one waits until all is published; NULL: there is none */
+    /* Of who publishes: */
+    h5ck_fs_stat seen; /* what stood there when it was looked at */
+    const char *aside; /* where that waits until all is published; NULL: there is none */
     bool published;
 } h5ck_companion;
 
