@@ -147,6 +147,31 @@ static int keep_info(reader *r, h5ckpt_error **err)
     return rc;
 }
 
+/* The state knows the files beside its own: without them it has no names, so that nothing may be written over them. */
+static int know_neighbour(reader *r, const char *path, h5ckpt_error **err)
+{
+    h5ck_file *f = h5ck_state_new_file(r->state, path, NULL);
+    int fd, rc = f ? h5ck_fs_open_source(f->root, NULL, f, &fd, err) : h5ck_fail_nomem(err);
+    if (rc == 0)
+        close(fd);
+    return rc;
+}
+
+static int know_neighbours(reader *r, h5ckpt_error **err)
+{
+    h5ck_buf info = H5CK_BUF_INIT;
+    h5ck_fs_stat st;
+    h5ck_buf_printf(&info, "%s.info", r->path);
+    const char *text = h5ck_buf_cstr(&info);
+    int rc = text ? h5ck_fs_status(text, &st, err) : h5ck_fail_nomem(err);
+    if (rc == 0 && st.is_file)
+        rc = know_neighbour(r, text, err);
+    if (rc == 0 && !(st.is_file && strcmp(text, r->names.path) == 0))
+        rc = know_neighbour(r, r->names.path, err);
+    h5ck_buf_free(&info);
+    return rc;
+}
+
 static int read_combined(const char *path, h5ckpt_state *state, const h5ck_log *log, h5ckpt_error **err)
 {
     reader r = {.path = path, .state = state, .fd = -1};
@@ -161,6 +186,8 @@ static int read_combined(const char *path, h5ckpt_state *state, const h5ck_log *
         rc = r.names.path ? read_streams(&r, err) : fail_nameless(&r, err);
     if (rc == 0)
         rc = keep_info(&r, err);
+    if (rc == 0)
+        rc = know_neighbours(&r, err);
     if (r.fd >= 0)
         close(r.fd);
     h5ck_arena_free(&r.scratch);
