@@ -120,6 +120,7 @@ static int map_by(const h5ck_schema *rules, h5ckpt_state **state, const h5ck_log
     *state = to;
     to->schema = from->schema;
     to->mapped = true;
+    to->mapped_from = from;
     to->mapped_by = h5ck_arena_strdup(&to->arena, rules->name);
     rc = h5ck_state_on_close(to, close_state, from, err);
     if (rc == 0 && !to->mapped_by)

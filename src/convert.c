@@ -121,8 +121,9 @@ static int check_files(const h5ckpt_state *state, const char *target, const h5ck
 static int check_all_files(const h5ckpt_state *state, const char *target, const h5ck_fs_stat *seen, h5ckpt_error **err)
 {
     int rc = check_files(state, target, seen, err);
-    for (const h5ck_file *f = state->files; rc == 0 && f; f = f->next)
-        rc = check_file(f, target, seen, err);
+    for (const h5ckpt_state *s = state; s; s = s->mapped_from)
+        for (const h5ck_file *f = s->files; rc == 0 && f; f = f->next)
+            rc = check_file(f, target, seen, err);
     return rc;
 }
 

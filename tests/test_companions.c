@@ -231,12 +231,13 @@ static void copy(const char *fixture, const char *to)
     free(data);
 }
 
-static void refuse(const char *source, const char *target, const char *to)
+static void refuse(const char *source, const char *target, const char *to, const char *names)
 {
     h5ckpt_options o = H5CKPT_OPTIONS_INIT;
     h5ckpt_error *err = NULL;
     o.force = 1;
     o.to = to;
+    o.names = names;
     CU_ASSERT_EQUAL(h5ckpt_convert(in(source), in(target), &o, &err), H5CKPT_USAGE);
     test_expect_error(&err, H5CKPT_USAGE, "that elements of the source lie in");
 }
@@ -247,13 +248,15 @@ static void keeps_all_files_of_the_source(void)
     begin("source");
     copy("pdparams/v3.pdparams", in("m.pdparams"));
     copy("pdparams/v3.pdopt", in("m.pdopt"));
-    refuse("m.pdparams", "m.pdopt", NULL);
-    refuse("m.pdopt", "m.pdparams", NULL);
+    refuse("m.pdparams", "m.pdopt", NULL, NULL);
+    refuse("m.pdopt", "m.pdparams", NULL, NULL);
     copy("paddle_combined/program/m.pdiparams", in("p.pdiparams"));
     copy("paddle_combined/program/m.pdmodel", in("p.pdmodel"));
     copy("paddle_combined/program/m.pdiparams.info", in("p.pdiparams.info"));
-    refuse("p.pdiparams", "p.pdmodel", "safetensors");
-    refuse("p.pdiparams", "p.pdiparams.info", "safetensors");
+    for (int mapped = 0; mapped < 2; mapped++) {
+        refuse("p.pdiparams", "p.pdmodel", "safetensors", mapped ? "paddle-to-torch" : NULL);
+        refuse("p.pdiparams", "p.pdiparams.info", "safetensors", mapped ? "paddle-to-torch" : NULL);
+    }
     CU_ASSERT_EQUAL(things(), 5);
 }
 

@@ -49,11 +49,12 @@ struct h5ckpt_state {
     const struct h5ck_format *format; /* NULL: built in memory */
     h5ckpt_external external;         /* which other files a reader may take elements from; set before it reads */
     const char *written_by; /* the name of the schema that the source says it was written with, or NULL; in the arena */
-    const struct h5ck_schema *schema; /* owned: closed with the state; may be NULL in a state built in memory */
-    bool mapped;                      /* made of another state by name rules; that one is closed with it */
-    const char *mapped_by;            /* then: the last rules' name; in the arena */
-    h5ckpt_tensor *made;              /* all tensors, also those in no dictionary; the last one made in front */
-    h5ck_file *files;                 /* unmapped with the state; the one added last in front */
+    const struct h5ck_schema *schema;       /* owned: closed with the state; may be NULL in a state built in memory */
+    bool mapped;                            /* made of another state by name rules; that one is closed with it */
+    const char *mapped_by;                  /* then: the last rules' name; in the arena */
+    h5ckpt_tensor *made;                    /* all tensors, also those in no dictionary; the last one made in front */
+    h5ck_file *files;                       /* unmapped with the state; the one added last in front */
+    const struct h5ckpt_state *mapped_from; /* closed with this one; NULL: it was read from files of its own */
     h5ck_closer *closers;
 };
 
