@@ -3,11 +3,15 @@
  * and 3.3.1) are read, come back as values, and what is written is fixed byte for byte; what is refused, and why.
  */
 #include "base/buf.h"
+#include "base/fs.h"
+#include "model/state.h"
+#include "parse/latin1.h"
 #include "test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A pickle as a literal, which may hold zero bytes. */
 #define P(literal) (const unsigned char *)(literal), sizeof(literal) - 1
@@ -425,6 +429,30 @@ static void refuses_what_is_no_state(void)
     refused(P(SPLIT("K\2\x85X\6\0\0\0slices](X\1\0\0\0wX\1\0\0\0we")), "expected the slices of 'big', each once");
 }
 
+/* The file may be another by the time it is read: here its characters are of two bytes, where they were of one. */
+static void reads_no_byte_past_a_changed_text(void)
+{
+    enum { N = 30000 };
+    unsigned char *text = malloc(N), *out = malloc(N);
+    h5ckpt_state *s = h5ckpt_state_new();
+    h5ckpt_error *err = NULL;
+    h5ck_extent extent;
+    int fd = -1;
+    for (size_t i = 0; i < N; i++)
+        text[i] = i % 2 ? 0x80 : 0xc3;
+    test_write(test_tmp("changed"), text, N);
+    memset(text, 'x', N);
+    h5ck_file *file = h5ck_state_new_file(s, test_tmp("changed"), NULL);
+    CU_ASSERT_EQUAL_FATAL(h5ck_fs_open_source(file->root, NULL, file, &fd, NULL), 0);
+    close(fd);
+    CU_ASSERT_EQUAL_FATAL(h5ck_latin1_make(&s->arena, file, 0, text, N, N, &extent, NULL), 0);
+    CU_ASSERT_EQUAL(extent.decoder->read(extent.decoder, 0, out, N, &err), H5CKPT_INVALID);
+    test_expect_error(&err, H5CKPT_INVALID, "expected the text that was checked, found another");
+    h5ckpt_state_free(s);
+    free(text);
+    free(out);
+}
+
 static void refuses_a_cut_at_every_offset(void)
 {
     converts(fixture("protocol2.pdparams"), test_tmp("ours.pdparams"));
@@ -500,6 +528,7 @@ int main(void)
         {"says what it cannot hold", says_what_it_cannot_hold},
         {"brings a decay of Paddle 1.5 back whole", brings_a_decay_of_paddle_1_5_back_whole},
         {"refuses what is no state", refuses_what_is_no_state},
+        {"reads no byte past a changed text", reads_no_byte_past_a_changed_text},
         {"refuses a cut at every offset", refuses_a_cut_at_every_offset},
         {"survives any wrong byte", survives_any_wrong_byte},
         {NULL, NULL},

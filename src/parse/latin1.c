@@ -32,19 +32,25 @@ static const unsigned char *decode(const unsigned char *text, unsigned char *out
     return text;
 }
 
-/* Decodes some of the next `want` bytes, at least one, from a block of the text that is read at *at. */
+/* Decodes some of the next `want` bytes, at least one, from a block of the text that is read at *at. A text that is not
+ * the one that was checked, for the file was changed since, may be of longer characters: no step of the decoding can
+ * take more than there is, and one byte more. */
 static int decode_some(const latin1 *l, int fd, uint64_t *at, unsigned char *out, size_t want, size_t *got,
                        h5ckpt_error **err)
 {
     unsigned char text[BLOCK + 2];
     bool last = l->len - *at <= BLOCK;
-    size_t have = last ? (size_t)(l->len - *at) : BLOCK, most = last ? have : have / 2; /* two bytes of text each */
+    size_t have = last ? (size_t)(l->len - *at) : BLOCK, used = 0;
     int rc = h5ck_fs_pread(fd, text, have, l->offset + *at, err);
     if (rc)
         return rc;
-    *got = want < most ? want : most;
+    *got = 0;
     text[have] = text[have + 1] = 0;
-    size_t used = (size_t)(decode(text, out, *got) - text);
+    do { /* two bytes of text each */
+        size_t most = last ? (have - used + 1) / 2 : have / 2, n = want - *got < most ? want - *got : most;
+        used = (size_t)(decode(text + used, out + *got, n) - text);
+        *got += n;
+    } while (last && *got < want && used < have);
     if (used > have || *got == 0)
         return h5ck_fail_at(err, l->offset + *at, "expected the text that was checked, found another");
     *at += used;
