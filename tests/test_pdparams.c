@@ -429,6 +429,63 @@ static void refuses_what_is_no_state(void)
     refused(P(SPLIT("K\2\x85X\6\0\0\0slices](X\1\0\0\0wX\1\0\0\0we")), "expected the slices of 'big', each once");
 }
 
+/* {0: array, 1: array, ...}, all of the same elements. */
+static void share(size_t arrays, size_t nbytes, h5ck_buf *b)
+{
+    b->len = 0;
+    h5ck_buf_add(b, P("\x80\2"
+                      "B"));
+    h5ck_buf_le(b, nbytes, 4);
+    for (size_t i = 0; i < nbytes; i++)
+        h5ck_buf_u8(b, i & 0x7f);
+    h5ck_buf_add(b, P("q\xc8"
+                      "0}("));
+    for (size_t i = 0; i < arrays; i++) {
+        h5ck_buf_u8(b, 'M');
+        h5ck_buf_le(b, i, 2);
+        h5ck_buf_add(b, P("cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85"
+                          "C\1b\x87R(K\1J"));
+        h5ck_buf_le(b, nbytes, 4);
+        h5ck_buf_add(b, P("\x85"
+                          "cnumpy\ndtype\nX\2\0\0\0i1\x89\x88\x87R(K\3X\1\0\0\0|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
+                          "K\0tb\x89h\xc8tb"));
+    }
+    h5ck_buf_add(b, P("u."));
+}
+
+static void refuses_elements_without_bound(void)
+{
+    enum { N = 4 << 20, MANY = 330 }; /* 1 GB, and 64 times the file */
+    h5ck_buf b = H5CK_BUF_INIT;
+    share(MANY, N, &b);
+    refused((const unsigned char *)b.data, b.len, "expected arrays of at most 64 times what the file has");
+    share(20, N, &b);
+    test_write(test_tmp("shared.pdparams"), b.data, b.len);
+    h5ckpt_state *s = opened(test_tmp("shared.pdparams"));
+    CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 20);
+    h5ckpt_state_free(s);
+    h5ck_buf_free(&b);
+}
+
+static void refuses_names_without_bound(void)
+{
+    enum { KEY = 1 << 16, MANY = 300 };
+    h5ck_buf b = H5CK_BUF_INIT;
+    h5ck_buf_add(&b, P("\x80\2}(X\1\0\0\0w" INT8 "X"));
+    h5ck_buf_le(&b, KEY, 4);
+    for (size_t i = 0; i < KEY; i++)
+        h5ck_buf_u8(&b, 'k');
+    h5ck_buf_add(&b, P("}("));
+    for (size_t i = 0; i < MANY; i++) {
+        h5ck_buf_u8(&b, 'M');
+        h5ck_buf_le(&b, i, 2);
+        h5ck_buf_add(&b, P(INT8));
+    }
+    h5ck_buf_add(&b, P("uu."));
+    refused((const unsigned char *)b.data, b.len, "expected names of at most 512 bytes on average");
+    h5ck_buf_free(&b);
+}
+
 /* The file may be another by the time it is read: here its characters are of two bytes, where they were of one. */
 static void reads_no_byte_past_a_changed_text(void)
 {
@@ -528,6 +585,8 @@ int main(void)
         {"says what it cannot hold", says_what_it_cannot_hold},
         {"brings a decay of Paddle 1.5 back whole", brings_a_decay_of_paddle_1_5_back_whole},
         {"refuses what is no state", refuses_what_is_no_state},
+        {"refuses elements without bound", refuses_elements_without_bound},
+        {"refuses names without bound", refuses_names_without_bound},
         {"reads no byte past a changed text", reads_no_byte_past_a_changed_text},
         {"refuses a cut at every offset", refuses_a_cut_at_every_offset},
         {"survives any wrong byte", survives_any_wrong_byte},

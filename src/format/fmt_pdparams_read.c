@@ -8,6 +8,10 @@
  * A tensor is called by the keys that lead to it, joined by '/'. Of a file that holds several dictionaries
  * ({"model": ..., "opt": ...}) the first key is left out where there is one such dictionary of parameters, or of the
  * optimizer's tensors, only. Entries of the outermost dictionary that the state says by itself are not kept twice.
+ *
+ * A memo makes many arrays of the elements of one, and a path is repeated in each name below it. So a small file could
+ * ask for any time and space: all arrays together may be 64 times as large as the file, or 1 GB; all names may have
+ * 16 MB and 512 bytes each.
  */
 #include "base/ckd.h"
 #include "format/fmt_pdparams.h"
@@ -21,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { MOST_TIMES = 64, FREE_BYTES = 1 << 30, FREE_NAME_BYTES = 16 << 20, NAME_BYTES = 512 };
 
 static const char array_module[] = "array"; /* its address tells an array from all objects of the pickle */
 
@@ -39,11 +45,12 @@ typedef struct reader {
     h5ck_arena *scratch; /* of the value, and of what the metadata keeps */
     h5ck_file *file;
     const unsigned char *data;
-    bool optimizer; /* a .pdopt */
-    h5ck_buf path;  /* of keys, to where the walk is */
-    size_t first;   /* the length of the first one */
-    bool strip[2];  /* the first key, of parameters and of the optimizer's tensors */
-    size_t again;   /* names that were taken */
+    bool optimizer;                     /* a .pdopt */
+    h5ck_buf path;                      /* of keys, to where the walk is */
+    size_t first;                       /* the length of the first one */
+    bool strip[2];                      /* the first key, of parameters and of the optimizer's tensors */
+    size_t again;                       /* names that were taken */
+    uint64_t nbytes, names, name_bytes; /* of all arrays; names, and their bytes */
     h5ckpt_error **err;
 } reader;
 
@@ -91,6 +98,20 @@ static int put_in_order(reader *r, const h5ck_pickle_array *a, array *made)
     return h5ck_view_make(&r->state->arena, &view, &made->extent, r->err);
 }
 
+/* Counts an array's elements; before anything is done with them, for text is gone through at once. */
+static int charge_array(reader *r, const h5ck_pickle_array *a)
+{
+    uint64_t most;
+    if (h5ck_ckd_add(r->nbytes, a->nbytes, &r->nbytes))
+        r->nbytes = UINT64_MAX;
+    if (h5ck_ckd_mul(r->file->size, MOST_TIMES, &most) || h5ck_ckd_add(most, FREE_BYTES, &most) || r->nbytes <= most)
+        return 0;
+    return h5ck_fail_at(r->err, a->at,
+                        "expected arrays of at most %d times what the file has, found %" PRIu64 " bytes in a file of "
+                        "%" PRIu64,
+                        MOST_TIMES, r->nbytes, r->file->size);
+}
+
 static int take_array(void *user, const h5ck_pickle_array *a, h5ckpt_value *value, h5ckpt_error **err)
 {
     reader *r = user;
@@ -101,7 +122,9 @@ static int take_array(void *user, const h5ck_pickle_array *a, h5ckpt_value *valu
                   .nbytes = a->nbytes,
                   .at = a->at,
                   .extent = {.kind = H5CK_EXTENT_FILE, .file = r->file}};
-    int rc = 0;
+    int rc = charge_array(r, a);
+    if (rc)
+        return rc;
     if (a->storage == H5CK_PICKLE_RAW) {
         made.extent.offset = (uint64_t)(a->data - r->data);
     } else if (a->storage == H5CK_PICKLE_LATIN1) {
@@ -210,21 +233,28 @@ static size_t enter(reader *r, const h5ckpt_value *key, size_t index)
 }
 
 /* The name of what is here in a dictionary: the path, and where that is taken a number behind it. In scratch. */
-static const char *name_here(reader *r, const h5ck_dict *dict, bool strip)
+static int name_here(reader *r, const h5ck_dict *dict, bool strip, const char **name)
 {
     const char *path = h5ck_buf_cstr(&r->path);
     size_t skip = strip && r->path.len > r->first ? r->first + 1 : 0;
-    char *name = path ? h5ck_arena_strdup(r->scratch, path + skip) : NULL;
-    size_t len = name ? strlen(name) : 0;
-    while (name && h5ck_dict_get(dict, name)) {
-        h5ck_buf b = H5CK_BUF_INIT;
-        h5ck_buf_add(&b, name, len);
+    h5ck_buf b = H5CK_BUF_INIT;
+    if (!path)
+        return h5ck_fail_nomem(r->err);
+    h5ck_buf_str(&b, path + skip);
+    size_t len = b.len;
+    const char *text = h5ck_buf_cstr(&b);
+    for (; text && h5ck_dict_get(dict, text); text = h5ck_buf_cstr(&b)) {
+        b.len = len;
         h5ck_buf_printf(&b, "#%zu", ++r->again + 1);
-        const char *text = h5ck_buf_cstr(&b);
-        name = text ? h5ck_arena_strdup(r->scratch, text) : NULL;
-        h5ck_buf_free(&b);
     }
-    return name;
+    r->name_bytes += b.len;
+    bool fits = r->name_bytes <= FREE_NAME_BYTES + NAME_BYTES * ++r->names;
+    *name = text && fits ? h5ck_arena_strdup(r->scratch, text) : NULL;
+    h5ck_buf_free(&b);
+    if (!fits)
+        return h5ck_fail(r->err, H5CKPT_INVALID, "expected names of at most %d bytes on average, found longer ones",
+                         NAME_BYTES);
+    return *name ? 0 : h5ck_fail_nomem(r->err);
 }
 
 /* {name: ...} of the marker's class. */
@@ -251,9 +281,10 @@ static int add_tensor(reader *r, const array *a, bool slot, h5ckpt_value *out)
 {
     h5ckpt_tensors *dict = slot ? &r->state->optimizer_state : &r->state->parameters;
     h5ckpt_tensor_info info = {.dtype = a->dtype, .rank = a->rank, .shape = a->shape};
-    if (!(info.name = name_here(r, &dict->dict, r->strip[slot])))
-        return h5ck_fail_nomem(r->err);
-    int rc = h5ck_state_add_tensor(r->state, dict, &info, &a->extent, NULL, r->err);
+    int rc = name_here(r, &dict->dict, r->strip[slot], &info.name);
+    if (rc)
+        return rc;
+    rc = h5ck_state_add_tensor(r->state, dict, &info, &a->extent, NULL, r->err);
     return rc ? rc : mark(r, slot ? H5CK_PDPARAMS_SLOT : H5CK_PDPARAMS_WEIGHT, info.name, out);
 }
 
@@ -285,9 +316,10 @@ static int add_schedule(reader *r, const h5ckpt_value *dict, h5ckpt_value *out, 
         h5ckpt_error_free(why);
         return rc;
     }
-    const char *name = name_here(r, &r->state->decays.dict, r->strip[1] || r->strip[0]);
-    if (!name)
-        return h5ck_fail_nomem(r->err);
+    const char *name;
+    rc = name_here(r, &r->state->decays.dict, r->strip[1] || r->strip[0], &name);
+    if (rc)
+        return rc;
     *found = true;
     rc = h5ck_state_add_decay(r->state, name, &object, NULL, r->file, r->err);
     return rc ? rc : mark(r, H5CK_PDPARAMS_SCHEDULE, name, out);
