@@ -426,6 +426,34 @@ static void ordered_dicts_of_python_2_are_dictionaries(void)
             "expected each key of an OrderedDict once, found 'w' again");
 }
 
+static bool holds(const char *path, const void *bytes, size_t n)
+{
+    size_t len;
+    unsigned char *data = test_read(path, &len);
+    bool found = false;
+    for (size_t i = 0; data && !found && i + n <= len; i++)
+        found = memcmp(data + i, bytes, n) == 0;
+    free(data);
+    return found;
+}
+
+/* One reference stands for a whole dictionary only where the tensors' names are its keys. */
+static void keys_that_cannot_be_names_come_back(void)
+{
+#define FOUR                                                                                                           \
+    "ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage" FLOATS KEY_0 "K\4tQK\0K\4\x85K\1\x85\x89"                  \
+    "ccollections\nOrderedDict\n)RtR"
+    converts(PICKLED("\x80\2}(X\1\0\0\0n" FOUR "X\x10\0\0\0model_state_dict}X\1\0\0\0w" FOUR
+                     "sX\x0f\0\0\0optimizer_state}X\1\0\0\0n" FOUR "su."),
+             test_tmp("back.pt"));
+    CU_ASSERT_FALSE(holds(test_tmp("back.pt"), "n~1", 3));
+    h5ckpt_state *s = opened(test_tmp("back.pt"));
+    has_floats(h5ckpt_state_optimizer_state(s), "n~1", 4, four);
+    h5ckpt_state_free(s);
+    converts(PICKLED("\x80\2}(X\3\0\0\0a\0b" FOUR "X\1\0\0\0c" FOUR "u."), test_tmp("back.pt"));
+    CU_ASSERT_TRUE(holds(test_tmp("back.pt"), "X\3\0\0\0a\0b", 8));
+}
+
 static void numbers_of_a_big_endian_machine_are_turned(void)
 {
     static const unsigned char turned[] = {0x3f, 0x80, 0, 0, 0x40, 0, 0, 0, 0x40, 0x40, 0, 0, 0x40, 0x80, 0, 0};
@@ -671,6 +699,7 @@ int main(void)
         {"a structure that does not fit is left", a_structure_that_does_not_fit_is_left},
         {"the archive made by hand is read", the_archive_made_by_hand_is_read},
         {"OrderedDicts of Python 2 are dictionaries", ordered_dicts_of_python_2_are_dictionaries},
+        {"keys that cannot be names come back", keys_that_cannot_be_names_come_back},
         {"numbers of a big-endian machine are turned", numbers_of_a_big_endian_machine_are_turned},
         {"storages that lie are refused", storages_that_lie_are_refused},
         {"views that lie are refused", views_that_lie_are_refused},

@@ -127,15 +127,26 @@ static bool is_schedule(const h5ckpt_value *v)
     return !has_tensors(v);
 }
 
-/* Tensors only, each as a model's state_dict has them: what one reference to all of them can stand for. */
-static bool is_flat(const h5ckpt_value *items)
+/* A tensor with nothing to keep beside its elements: no gradient, no hooks, no metadata. */
+static bool is_bare(const h5ckpt_value *v)
+{
+    const h5ckpt_value *args = h5ckpt_value_get(v, "args"), *hooks;
+    if (!args || args->type != H5CKPT_TUPLE || (args->count > 4 && args->as.items[4].as.i))
+        return false;
+    hooks = args->count > 5 && args->as.items[5].type != H5CKPT_NONE ? &args->as.items[5] : NULL;
+    if (hooks && (!h5ck_torch_items(hooks) || h5ck_torch_items(hooks)->count || h5ckpt_value_get(hooks, "state")))
+        return false;
+    return args->count <= 6 + (size_t)h5ck_torch_is(v, "torch._utils", "_rebuild_tensor_v3");
+}
+
+/* Tensors only, each as a model's state_dict has them, whose keys can be their names in `dict`: what one reference to all
+ * of them can stand for. */
+static bool is_flat(const h5ckpt_value *items, const h5ck_dict *dict)
 {
     for (size_t i = 0; i < items->count; i++) {
-        const h5ckpt_value *key = &items->as.fields[i].key, *v = &items->as.fields[i].value, *args;
-        if (key->type != H5CKPT_STR || key->count == 0 || !h5ck_torch_is_tensor(v))
-            return false;
-        args = h5ckpt_value_get(v, "args");
-        if (!args || args->type != H5CKPT_TUPLE || (args->count > 4 && args->as.items[4].as.i))
+        const h5ckpt_value *key = &items->as.fields[i].key, *v = &items->as.fields[i].value;
+        if (key->type != H5CKPT_STR || key->count == 0 || strlen(key->as.str) != key->count ||
+            !h5ck_torch_is_tensor(v) || !is_bare(v) || (dict && h5ck_dict_get(dict, key->as.str)))
             return false;
     }
     return items->count > 0;
@@ -410,7 +421,7 @@ static int rewrite_container(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
 {
     const h5ckpt_value *items = h5ck_torch_items(v);
     bool named = v == w->model || v == w->others;
-    if (items && named && is_flat(items))
+    if (items && named && is_flat(items, &dict_here(w)->dict))
         return rewrite_flat(w, v, to);
     if (v->type == H5CKPT_DICT)
         return !w->in_schedule && (is_schedule(v) || original_here(w)) ? rewrite_schedule(w, v, to)
@@ -483,7 +494,7 @@ static void find_roles(walker *w, const h5ckpt_value *root)
         return;
     const h5ckpt_value *others = h5ckpt_value_get(top, "optimizer_state");
     const h5ckpt_value *schedules = h5ckpt_value_get(top, "lr_schedulers");
-    if (others && h5ck_torch_items(others) && is_flat(h5ck_torch_items(others)))
+    if (others && h5ck_torch_items(others) && is_flat(h5ck_torch_items(others), NULL))
         w->others = others;
     if (schedules && schedules->type == H5CKPT_DICT)
         w->schedules = schedules;
