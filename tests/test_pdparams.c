@@ -337,6 +337,20 @@ static void writes_a_pdopt_alone(void)
     CU_ASSERT_FALSE(test_exists(test_tmp("no.pdopt")));
 }
 
+/* The tensor is called by its place, "0", which is how the key begins. */
+static void brings_a_key_with_a_zero_byte_back(void)
+{
+    size_t len;
+    test_write(test_tmp("zero.pdparams"), P("\x80\2}X\3\0\0\0000\0b" INT8 "s."));
+    converts(test_tmp("zero.pdparams"), test_tmp("back.pdparams"));
+    unsigned char *data = test_read(test_tmp("back.pdparams"), &len);
+    bool found = false;
+    for (size_t i = 0; i + 5 <= len; i++)
+        found = found || memcmp(data + i, "\x8c\0030\0b", 5) == 0;
+    CU_ASSERT_TRUE(found);
+    free(data);
+}
+
 /* The metadata comes from a file: what it may put into a pickle is little. */
 static void refuses_hostile_metadata(void)
 {
@@ -581,6 +595,7 @@ int main(void)
         {"brings all fixtures back", brings_all_fixtures_back},
         {"leaves out of the table what is gone", leaves_out_of_the_table_what_is_gone},
         {"writes a .pdopt alone", writes_a_pdopt_alone},
+        {"brings a key with a zero byte back", brings_a_key_with_a_zero_byte_back},
         {"refuses hostile metadata", refuses_hostile_metadata},
         {"says what it cannot hold", says_what_it_cannot_hold},
         {"brings a decay of Paddle 1.5 back whole", brings_a_decay_of_paddle_1_5_back_whole},

@@ -557,7 +557,7 @@ static void drop_what_is_known(const reader *r, h5ckpt_value *root)
         const char *name = marked_name(&fields[i].value, r->optimizer ? H5CK_PDPARAMS_SLOT : H5CK_PDPARAMS_WEIGHT);
         if (!name && r->optimizer)
             name = marked_name(&fields[i].value, H5CK_PDPARAMS_SCHEDULE);
-        if (!name || fields[i].key.type != H5CKPT_STR || strcmp(name, fields[i].key.as.str) != 0)
+        if (!name || !is_plain_key(&fields[i].key) || strcmp(name, fields[i].key.as.str) != 0)
             fields[count++] = fields[i];
     }
     root->count = count;
