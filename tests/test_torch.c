@@ -534,11 +534,12 @@ static void nothing_else_is_called(void)
 /* {a long key: [w, w, w, ...]}: each name has the key in it. */
 static void names_do_not_grow_without_bound(void)
 {
-    enum { LONG = 100000, MANY = 1000 };
+    enum { LONG = 100000, MANY = 1000, TOO_LONG = 17 << 20 };
     static const char tensor[] = "]q\1(ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage" FLOATS KEY_0
                                  "K\4" BEHIND_ID "K\0K\4\x85K\1\x85\x89"
                                  "ccollections\nOrderedDict\n)RtRq\2";
     static const char head[] = "\x80\x02}X\xa0\x86\1\0";
+    static const char schedule[] = "}(X\x0a\0\0\0last_epochK\1X\x08\0\0\0base_lrs]us.";
     h5ck_buf b = H5CK_BUF_INIT;
     h5ck_buf_add(&b, head, sizeof head - 1);
     for (size_t i = 0; i < LONG; i++)
@@ -547,6 +548,12 @@ static void names_do_not_grow_without_bound(void)
     for (size_t i = 1; i < MANY; i++)
         h5ck_buf_add(&b, "h\2", 2);
     h5ck_buf_str(&b, "es.");
+    refused(pickled(b.data, b.len), "expected names of at most 512 bytes on average");
+    b.len = sizeof head - 1 - 4; /* one schedule, whose name alone is too long */
+    h5ck_buf_le(&b, TOO_LONG, 4);
+    for (size_t i = 0; i < TOO_LONG; i++)
+        h5ck_buf_u8(&b, 'k');
+    h5ck_buf_add(&b, schedule, sizeof schedule - 1);
     refused(pickled(b.data, b.len), "expected names of at most 512 bytes on average");
     h5ck_buf_free(&b);
 }

@@ -252,7 +252,9 @@ static int rewrite_schedule(walker *w, const h5ckpt_value *v, h5ckpt_value *to)
     if (rc == H5CKPT_USAGE)
         return 0; /* a schema of the user's that has no schedulers of torch: it stays where it is */
     rc = rc ? h5ck_fail_nomem(w->err) : name_here(w, &w->state->decays.dict, &name);
-    const h5ckpt_value *original = rc == 0 && w->r->originals ? h5ckpt_value_get(w->r->originals, name) : NULL;
+    if (rc)
+        return rc;
+    const h5ckpt_value *original = w->r->originals ? h5ckpt_value_get(w->r->originals, name) : NULL;
     if (original && original->type == H5CKPT_OBJECT) {
         rc = check_objects(w, original);
         object = *original;
