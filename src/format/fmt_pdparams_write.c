@@ -459,8 +459,7 @@ static void note_losses(const writer *w)
         h5ck_log_note(&w->plan->log, "%s: %zu fields of decays have no counterpart in a scheduler's state: left out",
                       target, w->lost);
     if (others)
-        h5ck_log_note(&w->plan->log, "%s: Paddle's files hold no metadata of others: %zu left out", target,
-                      others);
+        h5ck_log_note(&w->plan->log, "%s: Paddle's files hold no metadata of others: %zu left out", target, others);
     if (w->missing)
         h5ck_log_note(&w->plan->log, "%s: %zu tensors or decays that the source's file held are not in this state",
                       target, w->missing);

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+/* clang-format off */
 static const h5ck_format *const table[] = {
     &h5ck_fmt_paddle_dir,
     &h5ck_fmt_paddle_combined,
@@ -20,6 +21,7 @@ static const h5ck_format *const table[] = {
     &h5ck_fmt_gguf,
     &h5ck_fmt_onnx,
 };
+/* clang-format on */
 
 enum { ROWS = sizeof table / sizeof *table, HEAD = 4096 };
 
