@@ -93,7 +93,7 @@ bool test_exists(const char *path)
 
 /* ---- Trees ---- */
 
-static bool same_file(const char *a, const char *b)
+bool test_same_bytes(const char *a, const char *b)
 {
     size_t n, m;
     unsigned char *x = test_read(a, &n), *y = test_read(b, &m);
@@ -129,8 +129,8 @@ bool test_same_tree(const char *a, const char *b)
             snprintf(y, sizeof y, "%s/%s", b, e->d_name) >= PATH_ROOM)
             same = false;
         else
-            same =
-                stat(x, &st) == 0 && test_exists(y) && (S_ISDIR(st.st_mode) ? test_same_tree(x, y) : same_file(x, y));
+            same = stat(x, &st) == 0 && test_exists(y) &&
+                   (S_ISDIR(st.st_mode) ? test_same_tree(x, y) : test_same_bytes(x, y));
     }
     if (d)
         closedir(d);
@@ -160,6 +160,33 @@ void test_expect_none(h5ckpt_error **err)
     CU_ASSERT_PTR_NULL(*err);
     h5ckpt_error_free(*err);
     *err = NULL;
+}
+
+h5ckpt_state *test_opened(const char *path)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *state = h5ckpt_state_open(path, NULL, &err);
+    test_expect_none(&err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    return state;
+}
+
+void test_converts(const char *from, const char *to)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
+    o.force = o.no_sync = 1;
+    CU_ASSERT_EQUAL(h5ckpt_convert(from, to, &o, &err), H5CKPT_OK);
+    test_expect_none(&err);
+}
+
+void test_refused(const char *path, const char *why)
+{
+    h5ckpt_error *err = NULL;
+    h5ckpt_state *state = h5ckpt_state_open(path, NULL, &err);
+    CU_ASSERT_PTR_NULL(state);
+    test_expect_error(&err, H5CKPT_INVALID, why);
+    h5ckpt_state_free(state);
 }
 
 void test_refuses_every_cut(const char *path, const char *format)

@@ -33,6 +33,13 @@ const char *test_tmp(const char *name);
 unsigned char *test_read(const char *path, size_t *len);
 void test_write(const char *path, const void *data, size_t len);
 bool test_exists(const char *path);
+bool test_same_bytes(const char *a, const char *b);
+
+/* A checkpoint, opened by its content; without it the test ends. From one to another, replacing what is there. Asserts that
+ * one is refused as not valid, with a message that contains `why`. */
+h5ckpt_state *test_opened(const char *path);
+void test_converts(const char *from, const char *to);
+void test_refused(const char *path, const char *why);
 
 /* Asserts that every beginning of a file, down to the empty one, is refused as not valid when opened as `format` (NULL: by
  * its content), with a message. */

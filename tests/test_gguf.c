@@ -12,24 +12,6 @@
 
 /* ---- Helpers ---- */
 
-static h5ckpt_state *opened(const char *path)
-{
-    h5ckpt_error *err = NULL;
-    h5ckpt_state *s = h5ckpt_state_open(path, NULL, &err);
-    test_expect_none(&err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
-    return s;
-}
-
-static void refused(const char *path, const char *why)
-{
-    h5ckpt_error *err = NULL;
-    h5ckpt_state *s = h5ckpt_state_open(path, NULL, &err);
-    CU_ASSERT_PTR_NULL(s);
-    test_expect_error(&err, H5CKPT_INVALID, why);
-    h5ckpt_state_free(s);
-}
-
 static const char *metadata(const h5ckpt_state *s, const char *key)
 {
     const h5ckpt_value *v = h5ckpt_value_get(h5ckpt_state_metadata(s), key);
@@ -45,7 +27,7 @@ static void every_type_of_tensor_is_read(void)
                                           H5CKPT_DTYPE_INT64,   H5CKPT_DTYPE_BFLOAT16, H5CKPT_DTYPE_FLOAT32};
     static const unsigned char int16[] = {0xfe, 0xff, 0xff, 0xff, 0, 0, 1, 0, 2, 0, 3, 0};
     h5ckpt_error *err = NULL;
-    h5ckpt_state *s = opened(test_fixture("gguf/all.gguf"));
+    h5ckpt_state *s = test_opened(test_fixture("gguf/all.gguf"));
     const h5ckpt_tensors *all = h5ckpt_state_parameters(s);
     CU_ASSERT_STRING_EQUAL(h5ckpt_state_format(s), "gguf");
     CU_ASSERT_EQUAL_FATAL(h5ckpt_tensors_count(all), 9);
@@ -63,7 +45,7 @@ static void every_type_of_tensor_is_read(void)
 
 static void every_type_of_metadata_is_read(void)
 {
-    h5ckpt_state *s = opened(test_fixture("gguf/all.gguf"));
+    h5ckpt_state *s = test_opened(test_fixture("gguf/all.gguf"));
     CU_ASSERT_STRING_EQUAL(metadata(s, "general.name"), "tiny");
     CU_ASSERT_STRING_EQUAL(metadata(s, "t.int8"), "-128");
     CU_ASSERT_STRING_EQUAL(metadata(s, "t.uint64"), "18446744073709551615");
@@ -93,8 +75,9 @@ static void it_comes_back_byte_for_byte_through_hdf5(void)
 
 static void quantised_tensors_are_refused_by_name_and_type(void)
 {
-    refused(test_fixture("gguf/quantised.gguf"), "'attn.weight': offset 159: expected elements that are numbers, found "
-                                                 "Q8_0: quantised tensors are not read");
+    test_refused(test_fixture("gguf/quantised.gguf"),
+                 "'attn.weight': offset 159: expected elements that are numbers, found "
+                 "Q8_0: quantised tensors are not read");
 }
 
 static void a_file_cut_anywhere_is_refused(void)
@@ -142,7 +125,7 @@ static void version_2_and_other_alignments_are_read(void)
     bytes[4] = 2;
     bytes[DATA + 1] = 6;
     test_write(test_tmp("two.gguf"), bytes, sizeof bytes);
-    h5ckpt_state *s = opened(test_tmp("two.gguf"));
+    h5ckpt_state *s = test_opened(test_tmp("two.gguf"));
     CU_ASSERT_EQUAL(h5ckpt_tensor_read(h5ckpt_tensors_at(h5ckpt_state_parameters(s), 0), 1, &value, 1, &err), 0);
     CU_ASSERT_EQUAL(value, 6);
     h5ckpt_state_free(s);
@@ -156,7 +139,7 @@ static void version_2_and_other_alignments_are_read(void)
     CU_ASSERT_EQUAL(h5ckpt_state_set_metadata(s, "gguf.types", "{\"general.alignment\": \"uint32\"}", &err), 0);
     CU_ASSERT_EQUAL(h5ckpt_state_write(s, test_tmp("eight.gguf"), NULL, &err), 0);
     h5ckpt_state_free(s);
-    s = opened(test_tmp("eight.gguf"));
+    s = test_opened(test_tmp("eight.gguf"));
     CU_ASSERT_EQUAL(h5ckpt_tensor_read(h5ckpt_tensors_at(h5ckpt_state_parameters(s), 1), 2, &value, 1, &err), 0);
     CU_ASSERT_EQUAL(value, 3);
     test_expect_none(&err);
@@ -183,7 +166,7 @@ static void decays_optimizer_state_and_long_names_come_back(void)
     CU_ASSERT_EQUAL(h5ckpt_state_write(s, test_tmp("whole.gguf"), NULL, &err), 0);
     test_expect_none(&err);
     h5ckpt_state_free(s);
-    s = opened(test_tmp("whole.gguf"));
+    s = test_opened(test_tmp("whole.gguf"));
     CU_ASSERT_PTR_NOT_NULL(h5ckpt_tensors_get(h5ckpt_state_parameters(s), long_name));
     CU_ASSERT_PTR_NOT_NULL(h5ckpt_tensors_get(h5ckpt_state_optimizer_state(s), "moment"));
     const h5ckpt_decay *d = h5ckpt_decays_get(h5ckpt_state_decays(s), "None");
@@ -256,7 +239,7 @@ static void one_hostile_file_a_rule(void)
         memcpy(bytes, GOLDEN, GOLDEN_LEN);
         memcpy(bytes + cases[i].at, cases[i].by, cases[i].len);
         test_write(test_tmp("hostile.gguf"), bytes, sizeof bytes);
-        refused(test_tmp("hostile.gguf"), cases[i].why);
+        test_refused(test_tmp("hostile.gguf"), cases[i].why);
     }
 }
 
@@ -272,7 +255,7 @@ static void with_pairs(const char *key, const char *value, size_t len, unsigned 
     }
     test_write(test_tmp("pairs.gguf"), b.data, b.len);
     h5ck_buf_free(&b);
-    refused(test_tmp("pairs.gguf"), why);
+    test_refused(test_tmp("pairs.gguf"), why);
 }
 
 static void keys_twice_and_alignments_that_are_none_are_refused(void)

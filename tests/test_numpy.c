@@ -131,25 +131,6 @@ static void check_npz(const char *path, const char *format)
     h5ckpt_state_free(s);
 }
 
-static void convert(const char *from, const char *to)
-{
-    h5ckpt_error *err = NULL;
-    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
-    o.no_sync = o.force = 1;
-    CU_ASSERT_EQUAL(h5ckpt_convert(from, to, &o, &err), 0);
-    test_expect_none(&err);
-}
-
-static bool same_bytes(const char *a, const char *b)
-{
-    size_t n, m;
-    unsigned char *x = test_read(a, &n), *y = test_read(b, &m);
-    bool same = n == m && memcmp(x, y, n) == 0;
-    free(x);
-    free(y);
-    return same;
-}
-
 /* ---- npz ---- */
 
 static void reads_what_savez_wrote(void)
@@ -164,19 +145,19 @@ static void reads_what_savez_compressed_wrote(void)
 
 static void goes_through_hdf5_and_back(void)
 {
-    convert(test_fixture("numpy/arrays.npz"), test_tmp("direct.npz"));
-    convert(test_fixture("numpy/deflated.npz"), test_tmp("x.h5"));
-    convert(test_tmp("x.h5"), test_tmp("back.npz"));
+    test_converts(test_fixture("numpy/arrays.npz"), test_tmp("direct.npz"));
+    test_converts(test_fixture("numpy/deflated.npz"), test_tmp("x.h5"));
+    test_converts(test_tmp("x.h5"), test_tmp("back.npz"));
     check_npz(test_tmp("x.h5"), "hdf5");
     check_npz(test_tmp("back.npz"), "npz");
-    CU_ASSERT_TRUE(same_bytes(test_tmp("direct.npz"), test_tmp("back.npz")));
+    CU_ASSERT_TRUE(test_same_bytes(test_tmp("direct.npz"), test_tmp("back.npz")));
 }
 
 /* The first member begins at 64: what np.save writes of that array. Its name and sizes stand before it. */
 static void writes_npy_files_into_the_archive(void)
 {
     size_t n, m;
-    convert(test_fixture("numpy/kernel.npy"), test_tmp("kernel.npz"));
+    test_converts(test_fixture("numpy/kernel.npy"), test_tmp("kernel.npz"));
     unsigned char *npz = test_read(test_tmp("kernel.npz"), &n), *npy = test_read(test_fixture("numpy/kernel.npy"), &m);
     CU_ASSERT_EQUAL_FATAL(n, 64 + m + 46 + 10 + 22);
     CU_ASSERT_EQUAL(memcmp(npz, "PK\3\4", 4), 0);
@@ -415,13 +396,13 @@ static void writes_what_save_writes(void)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         char path[64];
         snprintf(path, sizeof path, "numpy/%s.npy", all[i]);
-        convert(test_fixture(path), test_tmp("x.h5"));
-        convert(test_tmp("x.h5"), test_tmp("x.npy"));
-        CU_ASSERT_TRUE(same_bytes(test_tmp("x.npy"), test_fixture(path)));
+        test_converts(test_fixture(path), test_tmp("x.h5"));
+        test_converts(test_tmp("x.h5"), test_tmp("x.npy"));
+        CU_ASSERT_TRUE(test_same_bytes(test_tmp("x.npy"), test_fixture(path)));
     }
     /* the same elements, in another order, by another version of the header */
-    convert(test_fixture("numpy/version3.npy"), test_tmp("x.npy"));
-    CU_ASSERT_TRUE(same_bytes(test_tmp("x.npy"), test_fixture("numpy/kernel.npy")));
+    test_converts(test_fixture("numpy/version3.npy"), test_tmp("x.npy"));
+    CU_ASSERT_TRUE(test_same_bytes(test_tmp("x.npy"), test_fixture("numpy/kernel.npy")));
 }
 
 static void gives_back_every_float8(void)

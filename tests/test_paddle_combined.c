@@ -46,34 +46,6 @@ static void copy_file(const char *from, const char *to)
     free(bytes);
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    size_t n, m;
-    unsigned char *x = test_read(a, &n), *y = test_read(b, &m);
-    bool same = n == m && memcmp(x, y, n) == 0;
-    free(x);
-    free(y);
-    return same;
-}
-
-static void refused(const char *path, const char *why)
-{
-    h5ckpt_error *err = NULL;
-    h5ckpt_state *s = h5ckpt_state_open(path, NULL, &err);
-    CU_ASSERT_PTR_NULL(s);
-    test_expect_error(&err, H5CKPT_INVALID, why);
-    h5ckpt_state_free(s);
-}
-
-static h5ckpt_state *opened(const char *path)
-{
-    h5ckpt_error *err = NULL;
-    h5ckpt_state *s = h5ckpt_state_open(path, NULL, &err);
-    test_expect_none(&err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
-    return s;
-}
-
 static bool is_named(const h5ckpt_state *s, size_t i, const char *name)
 {
     const h5ckpt_tensor *t = h5ckpt_tensors_at(h5ckpt_state_parameters(s), i);
@@ -112,7 +84,7 @@ static void expect_tensor(const h5ckpt_state *s, const char *name, uint64_t d0, 
 /* What make.py set: RandomState(100 * rank + shape[0]). */
 static void expect_jit_model(const char *path)
 {
-    h5ckpt_state *s = opened(path);
+    h5ckpt_state *s = test_opened(path);
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 8);
     expect_tensor(s, "batch_norm1d_0.w_2", 3, 0, -1.2492783069610596F);
     expect_tensor(s, "embedding_0.w_0", 7, 4, -2.294382333755493F);
@@ -132,7 +104,7 @@ static void paddle_3_program_tells_names(void)
 
 static void fluid_model_file_tells_names(void)
 {
-    h5ckpt_state *s = opened(test_fixture("paddle_combined/fluid/__params__"));
+    h5ckpt_state *s = test_opened(test_fixture("paddle_combined/fluid/__params__"));
     CU_ASSERT_STRING_EQUAL(h5ckpt_state_format(s), "paddle-combined");
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 8);
     expect_tensor(s, "fc_0.w_0", 4, 3, -0.17869535088539124F);
@@ -154,8 +126,9 @@ static void they_come_back_byte_for_byte_through_hdf5(void)
     CU_ASSERT_EQUAL(h5ckpt_convert(from, test_tmp("jit.h5"), NULL, &err), 0);
     CU_ASSERT_EQUAL(convert(test_tmp("jit.h5"), test_tmp("jit.pdiparams"), &err), 0);
     test_expect_none(&err);
-    CU_ASSERT_TRUE(same_file(from, test_tmp("jit.pdiparams")));
-    CU_ASSERT_TRUE(same_file(test_fixture("paddle_combined/program/m.pdiparams.info"), test_tmp("jit.pdiparams.info")));
+    CU_ASSERT_TRUE(test_same_bytes(from, test_tmp("jit.pdiparams")));
+    CU_ASSERT_TRUE(
+        test_same_bytes(test_fixture("paddle_combined/program/m.pdiparams.info"), test_tmp("jit.pdiparams.info")));
     expect_jit_model(test_tmp("jit.pdiparams"));
 }
 
@@ -187,11 +160,11 @@ static void a_list_tells_names_in_its_own_order(void)
 {
     const char *dir = fresh("list", "model.pdparams");
     test_write(path_in(dir, "var_names.pdvar"), "w\nb\n", 4);
-    h5ckpt_state *s = opened(path_in(dir, "model.pdparams"));
+    h5ckpt_state *s = test_opened(path_in(dir, "model.pdparams"));
     CU_ASSERT_TRUE(is_named(s, 0, "w") && is_named(s, 1, "b"));
     h5ckpt_state_free(s);
     test_write(path_in(dir, "var_names.pdvar"), "w\nb", 3);
-    s = opened(path_in(dir, "model.pdparams"));
+    s = test_opened(path_in(dir, "model.pdparams"));
     CU_ASSERT_TRUE(is_named(s, 0, "w") && is_named(s, 1, "b"));
     h5ckpt_state_free(s);
 }
@@ -214,17 +187,17 @@ static void names_that_do_not_fit_are_refused(void)
     const char *dir = fresh("misfit", "x");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_write(path_in(dir, "var_names.pdvar"), cases[i].list, cases[i].len);
-        refused(path_in(dir, "x"), cases[i].why);
+        test_refused(path_in(dir, "x"), cases[i].why);
     }
 }
 
 static void without_a_neighbour_it_says_which_it_looked_for(void)
 {
     const char *dir = fresh("alone", "m.pdiparams");
-    refused(path_in(dir, "m.pdiparams"),
-            "m.pdiparams: expected a file beside it that tells the names of its tensors (m.pdmodel, ");
+    test_refused(path_in(dir, "m.pdiparams"),
+                 "m.pdiparams: expected a file beside it that tells the names of its tensors (m.pdmodel, ");
     fresh("alone", "params");
-    refused(path_in(dir, "params"), "(params.info, __model__, model, var_names.pdvar), found none");
+    test_refused(path_in(dir, "params"), "(params.info, __model__, model, var_names.pdvar), found none");
 }
 
 static void an_info_that_is_no_dict_of_names_is_refused(void)
@@ -243,7 +216,7 @@ static void an_info_that_is_no_dict_of_names_is_refused(void)
     const char *dir = fresh("noinfo", "m.pdiparams");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_write(path_in(dir, "m.pdiparams.info"), cases[i].pickle, cases[i].len);
-        refused(path_in(dir, "m.pdiparams"), cases[i].why);
+        test_refused(path_in(dir, "m.pdiparams"), cases[i].why);
     }
 }
 
@@ -280,14 +253,14 @@ static void a_program_that_disagrees_is_refused(void)
     const char *dir = fresh("disagrees", "m.pdiparams");
     unsigned char bytes[256];
     test_write(path_in(dir, "m.pdmodel"), bytes, program(bytes, 21, 2));
-    h5ckpt_state *s = opened(path_in(dir, "m.pdiparams"));
+    h5ckpt_state *s = test_opened(path_in(dir, "m.pdiparams"));
     CU_ASSERT_TRUE(is_named(s, 0, "a") && is_named(s, 1, "b"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
     h5ckpt_state_free(s);
     test_write(path_in(dir, "m.pdmodel"), bytes, program(bytes, 21, 3));
-    refused(path_in(dir, "m.pdiparams"), "'b': expected the shape [3], as ");
+    test_refused(path_in(dir, "m.pdiparams"), "'b': expected the shape [3], as ");
     test_write(path_in(dir, "m.pdmodel"), bytes, program(bytes, 5, 2));
-    refused(path_in(dir, "m.pdiparams"), "'b': expected float32, as ");
+    test_refused(path_in(dir, "m.pdiparams"), "'b': expected float32, as ");
 }
 
 /* A cut program is refused, or has fewer names. */
@@ -298,7 +271,7 @@ static void a_program_cut_anywhere_is_refused(void)
     size_t len = program(bytes, 21, 2);
     for (size_t cut = 0; cut < len; cut++) {
         test_write(path_in(dir, "m.pdmodel"), bytes, cut);
-        refused(path_in(dir, "m.pdiparams"), "expected");
+        test_refused(path_in(dir, "m.pdiparams"), "expected");
     }
 }
 
@@ -338,10 +311,10 @@ static void a_program_of_paddle_3_is_checked_too(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_write(path_in(dir, "m.json"), cases[i].text, strlen(cases[i].text));
         if (cases[i].why) {
-            refused(path_in(dir, "m.pdiparams"), cases[i].why);
+            test_refused(path_in(dir, "m.pdiparams"), cases[i].why);
             continue;
         }
-        h5ckpt_state *s = opened(path_in(dir, "m.pdiparams"));
+        h5ckpt_state *s = test_opened(path_in(dir, "m.pdiparams"));
         CU_ASSERT_TRUE(is_named(s, 0, "a") && is_named(s, 1, "b"));
         CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
         h5ckpt_state_free(s);
@@ -357,7 +330,7 @@ static void new_weights_go_beside_their_program(void)
     test_write(path_in(dir, "m.pdmodel"), bytes, program(bytes, 21, 2));
     CU_ASSERT_EQUAL(convert(path_in(dir, "x"), path_in(dir, "m.pdiparams"), &err), 0);
     test_expect_none(&err);
-    CU_ASSERT_TRUE(same_file(path_in(dir, "x"), path_in(dir, "m.pdiparams")));
+    CU_ASSERT_TRUE(test_same_bytes(path_in(dir, "x"), path_in(dir, "m.pdiparams")));
     CU_ASSERT_FALSE(test_exists(path_in(dir, "m.pdiparams.info")));
 }
 
@@ -419,7 +392,7 @@ static void what_it_cannot_hold_is_noted(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "1 tensors of the optimizer state stand among the parameters"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "holds no metadata: 1 left out|"));
     h5ckpt_state_free(s);
-    s = opened(test_tmp("noted.pdiparams"));
+    s = test_opened(test_tmp("noted.pdiparams"));
     CU_ASSERT_TRUE(is_named(s, 0, "w") && is_named(s, 1, "w_moment1_0"));
     h5ckpt_state_free(s);
     h5ck_buf_free(&notes);
@@ -427,16 +400,16 @@ static void what_it_cannot_hold_is_noted(void)
 
 static void a_folder_with_such_a_file_says_how_to_open_it(void)
 {
-    refused(test_fixture("paddle_combined/fluid"),
-            "__params__: offset 36: expected the end of the file, found 300 more "
-            "bytes (a second tensor: a file of many parameters is opened by its "
-            "own path)");
+    test_refused(test_fixture("paddle_combined/fluid"),
+                 "__params__: offset 36: expected the end of the file, found 300 more "
+                 "bytes (a second tensor: a file of many parameters is opened by its "
+                 "own path)");
 }
 
 static void each_tensor_is_explained(void)
 {
     h5ckpt_error *err = NULL;
-    h5ckpt_state *s = opened(test_fixture("paddle_combined/fluid/__params__"));
+    h5ckpt_state *s = test_opened(test_fixture("paddle_combined/fluid/__params__"));
     char *text = h5ckpt_explain(s, h5ckpt_tensors_get(h5ckpt_state_parameters(s), "batch_norm_0.w_0"), NULL, &err);
     test_expect_none(&err);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "LoDTensor streams, one behind the other"));

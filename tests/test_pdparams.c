@@ -32,24 +32,6 @@ static const char *fixture(const char *name)
     return test_fixture(path);
 }
 
-static h5ckpt_state *opened(const char *path)
-{
-    h5ckpt_error *err = NULL;
-    h5ckpt_state *s = h5ckpt_state_open(path, NULL, &err);
-    test_expect_none(&err);
-    CU_ASSERT_PTR_NOT_NULL(s);
-    return s;
-}
-
-static void converts(const char *from, const char *to)
-{
-    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
-    h5ckpt_error *err = NULL;
-    o.force = 1;
-    CU_ASSERT_EQUAL(h5ckpt_convert(from, to, &o, &err), 0);
-    test_expect_none(&err);
-}
-
 static void refused(const unsigned char *data, size_t len, const char *why)
 {
     h5ckpt_error *err = NULL;
@@ -75,16 +57,6 @@ static void floats_are(const h5ckpt_tensors *tensors, const char *name, size_t c
     }
 }
 
-static bool same_bytes(const char *a, const char *b)
-{
-    size_t n, m;
-    unsigned char *x = test_read(a, &n), *y = test_read(b, &m);
-    bool same = x && y && n == m && memcmp(x, y, n) == 0;
-    free(x);
-    free(y);
-    return same;
-}
-
 /* A state of one int8, and what may be wrong with it. */
 static h5ckpt_state *small_state(const char *name)
 {
@@ -105,7 +77,7 @@ static void note_into(void *user, const char *line)
 
 static void reads_paddle_1(void)
 {
-    h5ckpt_state *s = opened(fixture("v1.pdparams"));
+    h5ckpt_state *s = test_opened(fixture("v1.pdparams"));
     const h5ckpt_decay *decay = h5ckpt_decays_get(h5ckpt_state_decays(s), "LR_Scheduler");
     CU_ASSERT_STRING_EQUAL(h5ckpt_state_format(s), "pdparams");
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 8);
@@ -121,7 +93,7 @@ static void reads_paddle_1(void)
 
 static void reads_paddle_3(void)
 {
-    h5ckpt_state *s = opened(fixture("v3.pdparams"));
+    h5ckpt_state *s = test_opened(fixture("v3.pdparams"));
     const h5ckpt_decay *decay = h5ckpt_decays_get(h5ckpt_state_decays(s), "LR_Scheduler");
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 8);
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_optimizer_state(s)), 24);
@@ -139,7 +111,7 @@ static void reads_a_pdopt_alone_and_tells_of_one_beside(void)
     h5ckpt_options o = H5CKPT_OPTIONS_INIT;
     o.note = note_into;
     o.note_user = &notes;
-    h5ckpt_state *s = opened(fixture("v3.pdopt"));
+    h5ckpt_state *s = test_opened(fixture("v3.pdopt"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 0);
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_optimizer_state(s)), 24);
     h5ckpt_state_free(s);
@@ -151,20 +123,20 @@ static void reads_a_pdopt_alone_and_tells_of_one_beside(void)
 
 static void names_what_a_whole_run_holds(void)
 {
-    h5ckpt_state *s = opened(fixture("whole.pdparams"));
+    h5ckpt_state *s = test_opened(fixture("whole.pdparams"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 8);
     CU_ASSERT_PTR_NOT_NULL(h5ckpt_tensors_get(h5ckpt_state_parameters(s), "bn._mean"));
     CU_ASSERT_PTR_NOT_NULL(h5ckpt_tensors_get(h5ckpt_state_optimizer_state(s), "linear_0.w_0_moment1_0"));
     CU_ASSERT_EQUAL(h5ckpt_decays_count(h5ckpt_state_decays(s)), 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(h5ckpt_value_get(h5ckpt_state_metadata(s), "paddle")->as.str, "\"epoch\": 3"));
     h5ckpt_state_free(s);
-    s = opened(fixture("groups.pdparams")); /* several dictionaries of parameters: all keys count */
+    s = test_opened(fixture("groups.pdparams")); /* several dictionaries of parameters: all keys count */
     floats_are(h5ckpt_state_parameters(s), "gan/g/w", 6, 0, 1);
     floats_are(h5ckpt_state_parameters(s), "gan/d/w", 2, 0, 1);
     floats_are(h5ckpt_state_parameters(s), "generator/w", 3, 0, 1);
     floats_are(h5ckpt_state_parameters(s), "b", 1, 0, 1);
     h5ckpt_state_free(s);
-    s = opened(fixture("master.pdparams"));
+    s = test_opened(fixture("master.pdparams"));
     floats_are(h5ckpt_state_optimizer_state(s), "master_weights/linear_0.w_0", 4, -0.375f, 0.125f);
     floats_are(h5ckpt_state_parameters(s), "w", 4, -0.375f, 0.125f);
     h5ckpt_state_free(s);
@@ -172,23 +144,23 @@ static void names_what_a_whole_run_holds(void)
 
 static void reads_every_form_of_a_tensor(void)
 {
-    h5ckpt_state *s = opened(fixture("tensor.pdparams"));
+    h5ckpt_state *s = test_opened(fixture("tensor.pdparams"));
     floats_are(h5ckpt_state_parameters(s), "one", 4, -0.375f, 0.125f);
     h5ckpt_state_free(s);
-    s = opened(fixture("list.pdparams"));
+    s = test_opened(fixture("list.pdparams"));
     floats_are(h5ckpt_state_parameters(s), "0", 4, -0.375f, 0.125f);
     floats_are(h5ckpt_state_parameters(s), "1/a", 4, -0.375f, 0.125f);
     floats_are(h5ckpt_state_parameters(s), "1/5/0", 4, -0.375f, 0.125f);
     h5ckpt_state_free(s);
-    s = opened(fixture("static.pdparams")); /* by a call of eval, which is not made */
+    s = test_opened(fixture("static.pdparams")); /* by a call of eval, which is not made */
     floats_are(h5ckpt_state_parameters(s), "w", 6, -0.375f, 0.125f);
     h5ckpt_state_free(s);
-    s = opened(fixture("split.pdparams"));
+    s = test_opened(fixture("split.pdparams"));
     floats_are(h5ckpt_state_parameters(s), "big", 6, 0, 1);
     CU_ASSERT_EQUAL(h5ckpt_tensor_get_info(h5ckpt_tensors_get(h5ckpt_state_parameters(s), "big"))->rank, 2);
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
     h5ckpt_state_free(s);
-    s = opened(fixture("bfloat16.pdparams"));
+    s = test_opened(fixture("bfloat16.pdparams"));
     CU_ASSERT_EQUAL(h5ckpt_tensor_get_info(h5ckpt_tensors_at(h5ckpt_state_parameters(s), 0))->dtype,
                     H5CKPT_DTYPE_BFLOAT16);
     h5ckpt_state_free(s);
@@ -239,7 +211,7 @@ static void decodes_text_at_any_place(void)
     h5ck_buf_add(&b, P("X\6\0\0\0latin1\x86Rtbs."));
     test_write(test_tmp("text.pdparams"), b.data, b.len);
     h5ck_buf_free(&b);
-    h5ckpt_state *s = opened(test_tmp("text.pdparams"));
+    h5ckpt_state *s = test_opened(test_tmp("text.pdparams"));
     const h5ckpt_tensor *t = h5ckpt_tensors_get(h5ckpt_state_parameters(s), "w");
     static const size_t places[] = {0, 1, 65535, 65536, 65537, 131072, 199000, N - 1};
     size_t wrong = 0;
@@ -285,16 +257,16 @@ static void brings_all_fixtures_back(void)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char name[64], opt[64];
         snprintf(name, sizeof name, "%s.pdparams", names[i]);
-        converts(fixture(name), test_tmp("all.h5"));
-        converts(test_tmp("all.h5"), test_tmp("a.pdparams"));
-        converts(fixture(name), test_tmp("b.pdparams"));
-        converts(test_tmp("b.pdparams"), test_tmp("c.pdparams"));
-        CU_ASSERT(same_bytes(test_tmp("a.pdparams"), test_tmp("b.pdparams")));
-        CU_ASSERT(same_bytes(test_tmp("a.pdparams"), test_tmp("c.pdparams")));
+        test_converts(fixture(name), test_tmp("all.h5"));
+        test_converts(test_tmp("all.h5"), test_tmp("a.pdparams"));
+        test_converts(fixture(name), test_tmp("b.pdparams"));
+        test_converts(test_tmp("b.pdparams"), test_tmp("c.pdparams"));
+        CU_ASSERT(test_same_bytes(test_tmp("a.pdparams"), test_tmp("b.pdparams")));
+        CU_ASSERT(test_same_bytes(test_tmp("a.pdparams"), test_tmp("c.pdparams")));
         snprintf(opt, sizeof opt, "%s.pdopt", names[i]);
         CU_ASSERT_EQUAL(test_exists(test_tmp("a.pdopt")), test_exists(fixture(opt)));
         if (test_exists(fixture(opt))) {
-            CU_ASSERT(same_bytes(test_tmp("a.pdopt"), test_tmp("b.pdopt")));
+            CU_ASSERT(test_same_bytes(test_tmp("a.pdopt"), test_tmp("b.pdopt")));
             remove(test_tmp("a.pdopt"));
             remove(test_tmp("b.pdopt"));
             remove(test_tmp("c.pdopt"));
@@ -310,7 +282,7 @@ static void leaves_out_of_the_table_what_is_gone(void)
     o.include = only;
     CU_ASSERT_EQUAL(h5ckpt_convert(fixture("protocol2.pdparams"), test_tmp("part.pdparams"), &o, &err), 0);
     test_expect_none(&err);
-    h5ckpt_state *s = opened(test_tmp("part.pdparams"));
+    h5ckpt_state *s = test_opened(test_tmp("part.pdparams"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
     CU_ASSERT_STRING_EQUAL(
         h5ckpt_value_get(h5ckpt_state_metadata(s), "paddle")->as.str,
@@ -319,7 +291,7 @@ static void leaves_out_of_the_table_what_is_gone(void)
     h5ckpt_state_free(s);
     CU_ASSERT_EQUAL(h5ckpt_convert(fixture("whole.pdparams"), test_tmp("part2.pdparams"), &o, &err), 0);
     test_expect_none(&err);
-    s = opened(test_tmp("part2.pdparams"));
+    s = test_opened(test_tmp("part2.pdparams"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
     h5ckpt_state_free(s);
 }
@@ -327,8 +299,8 @@ static void leaves_out_of_the_table_what_is_gone(void)
 static void writes_a_pdopt_alone(void)
 {
     h5ckpt_error *err = NULL;
-    converts(fixture("v3.pdopt"), test_tmp("alone.pdopt"));
-    h5ckpt_state *s = opened(test_tmp("alone.pdopt"));
+    test_converts(fixture("v3.pdopt"), test_tmp("alone.pdopt"));
+    h5ckpt_state *s = test_opened(test_tmp("alone.pdopt"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_optimizer_state(s)), 24);
     CU_ASSERT_EQUAL(h5ckpt_decays_count(h5ckpt_state_decays(s)), 1);
     h5ckpt_state_free(s);
@@ -342,7 +314,7 @@ static void brings_a_key_with_a_zero_byte_back(void)
 {
     size_t len;
     test_write(test_tmp("zero.pdparams"), P("\x80\2}X\3\0\0\0000\0b" INT8 "s."));
-    converts(test_tmp("zero.pdparams"), test_tmp("back.pdparams"));
+    test_converts(test_tmp("zero.pdparams"), test_tmp("back.pdparams"));
     unsigned char *data = test_read(test_tmp("back.pdparams"), &len);
     bool found = false;
     for (size_t i = 0; i + 5 <= len; i++)
@@ -475,7 +447,7 @@ static void refuses_elements_without_bound(void)
     refused((const unsigned char *)b.data, b.len, "expected arrays of at most 64 times what the file has");
     share(20, N, &b);
     test_write(test_tmp("shared.pdparams"), b.data, b.len);
-    h5ckpt_state *s = opened(test_tmp("shared.pdparams"));
+    h5ckpt_state *s = test_opened(test_tmp("shared.pdparams"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 20);
     h5ckpt_state_free(s);
     h5ck_buf_free(&b);
@@ -526,7 +498,7 @@ static void reads_no_byte_past_a_changed_text(void)
 
 static void refuses_a_cut_at_every_offset(void)
 {
-    converts(fixture("protocol2.pdparams"), test_tmp("ours.pdparams"));
+    test_converts(fixture("protocol2.pdparams"), test_tmp("ours.pdparams"));
     test_refuses_every_cut(test_tmp("ours.pdparams"), "pdparams");
     test_refuses_every_cut(fixture("v1.pdparams"), "pdparams");
     test_refuses_every_cut(fixture("v1.pdopt"), "pdparams");

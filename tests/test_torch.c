@@ -16,39 +16,11 @@
 
 /* ---- Helpers ---- */
 
-static h5ckpt_state *opened(const char *path)
-{
-    h5ckpt_error *err = NULL;
-    h5ckpt_state *s = h5ckpt_state_open(path, NULL, &err);
-    test_expect_none(&err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
-    return s;
-}
-
 static h5ckpt_state *fixture(const char *name)
 {
     char path[64];
     snprintf(path, sizeof path, "torch/%s", name);
-    return opened(test_fixture(path));
-}
-
-static void converts(const char *from, const char *to)
-{
-    h5ckpt_error *err = NULL;
-    h5ckpt_options o = H5CKPT_OPTIONS_INIT;
-    o.force = o.no_sync = 1;
-    CU_ASSERT_EQUAL(h5ckpt_convert(from, to, &o, &err), 0);
-    test_expect_none(&err);
-}
-
-static bool same_bytes(const char *a, const char *b)
-{
-    size_t n, m;
-    unsigned char *x = test_read(a, &n), *y = test_read(b, &m);
-    bool same = n == m && memcmp(x, y, n) == 0;
-    free(x);
-    free(y);
-    return same;
+    return test_opened(test_fixture(path));
 }
 
 /* Asserts a float32 tensor's elements. */
@@ -154,12 +126,12 @@ static void every_checkpoint_comes_back_from_hdf5_as_it_would_come_without(void)
     for (size_t i = 0; i < sizeof readable / sizeof *readable; i++) {
         char from[64];
         snprintf(from, sizeof from, "torch/%s.pt", readable[i]);
-        converts(test_fixture(from), test_tmp("direct.pt"));
-        converts(test_fixture(from), test_tmp("x.h5"));
-        converts(test_tmp("x.h5"), test_tmp("back.pt"));
-        converts(test_tmp("back.pt"), test_tmp("again.pt"));
-        CU_ASSERT_TRUE(same_bytes(test_tmp("direct.pt"), test_tmp("back.pt")));
-        CU_ASSERT_TRUE(same_bytes(test_tmp("direct.pt"), test_tmp("again.pt")));
+        test_converts(test_fixture(from), test_tmp("direct.pt"));
+        test_converts(test_fixture(from), test_tmp("x.h5"));
+        test_converts(test_tmp("x.h5"), test_tmp("back.pt"));
+        test_converts(test_tmp("back.pt"), test_tmp("again.pt"));
+        CU_ASSERT_TRUE(test_same_bytes(test_tmp("direct.pt"), test_tmp("back.pt")));
+        CU_ASSERT_TRUE(test_same_bytes(test_tmp("direct.pt"), test_tmp("again.pt")));
     }
 }
 
@@ -228,9 +200,9 @@ static void views_have_the_elements_that_torch_sees(void)
 static void tied_tensors_share_a_storage_again(void)
 {
     h5ckpt_state *s;
-    converts(test_fixture("torch/views.pt"), test_tmp("tied.h5"));
-    converts(test_tmp("tied.h5"), test_tmp("tied.pt"));
-    s = opened(test_tmp("tied.pt"));
+    test_converts(test_fixture("torch/views.pt"), test_tmp("tied.h5"));
+    test_converts(test_tmp("tied.h5"), test_tmp("tied.pt"));
+    s = test_opened(test_tmp("tied.pt"));
     CU_ASSERT_PTR_NOT_NULL(strstr(metadata(s, "torch"), "\"shared\": {\"head.weight\": \"embed.weight\"}"));
     h5ckpt_state_free(s);
 }
@@ -293,8 +265,8 @@ static void tensors_alone_become_a_state_dict_of_these_bytes(void)
     h5ckpt_state *s = small(&err);
     writes(s, test_tmp("written.pt"));
     h5ckpt_state_free(s);
-    CU_ASSERT_TRUE(same_bytes(test_tmp("written.pt"), test_fixture("torch/written.pt")));
-    s = opened(test_tmp("written.pt"));
+    CU_ASSERT_TRUE(test_same_bytes(test_tmp("written.pt"), test_fixture("torch/written.pt")));
+    s = test_opened(test_tmp("written.pt"));
     CU_ASSERT_EQUAL(h5ckpt_state_metadata(s)->count, 0); /* nothing needs to be kept of it */
     has_floats(h5ckpt_state_parameters(s), "w", 4, four);
     h5ckpt_state_free(s);
@@ -303,8 +275,8 @@ static void tensors_alone_become_a_state_dict_of_these_bytes(void)
 static void decays_and_metadata_of_others_travel_in_a_checkpoint(void)
 {
     h5ckpt_state *s;
-    converts(test_fixture("seed_mlp"), test_tmp("seed.pt"));
-    s = opened(test_tmp("seed.pt"));
+    test_converts(test_fixture("seed_mlp"), test_tmp("seed.pt"));
+    s = test_opened(test_tmp("seed.pt"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
     CU_ASSERT_PTR_NOT_NULL(h5ckpt_tensors_get(h5ckpt_state_parameters(s), "mlp/MLP_0/FC_0.w_0"));
     CU_ASSERT_PTR_NOT_NULL(h5ckpt_decays_get(h5ckpt_state_decays(s), "None"));
@@ -317,8 +289,8 @@ static void decays_and_metadata_of_others_travel_in_a_checkpoint(void)
     CU_ASSERT_TRUE(test_same_tree(test_fixture("seed_mlp"), test_tmp("seed_back")));
 
     /* What Paddle 1.6 to 1.8 keep of a decay has no rate, by which PyTorch's would be known. */
-    converts(test_fixture("pdparams/v1.pdparams"), test_tmp("old.pt"));
-    s = opened(test_tmp("old.pt"));
+    test_converts(test_fixture("pdparams/v1.pdparams"), test_tmp("old.pt"));
+    s = test_opened(test_tmp("old.pt"));
     const h5ckpt_decay *d = h5ckpt_decays_get(h5ckpt_state_decays(s), "LR_Scheduler");
     CU_ASSERT_PTR_NOT_NULL_FATAL(d);
     CU_ASSERT_STRING_EQUAL(h5ckpt_decay_get_info(d)->value->as.object->class_name, "LearningRateDecay");
@@ -329,7 +301,7 @@ static void decays_and_metadata_of_others_travel_in_a_checkpoint(void)
     CU_ASSERT_EQUAL(h5ckpt_state_set_metadata(s, "format", "pt", &err), 0);
     writes(s, test_tmp("strings.pt"));
     h5ckpt_state_free(s);
-    s = opened(test_tmp("strings.pt"));
+    s = test_opened(test_tmp("strings.pt"));
     CU_ASSERT_EQUAL(h5ckpt_state_metadata(s)->count, 1);
     CU_ASSERT_STRING_EQUAL(metadata(s, "format"), "pt");
     h5ckpt_state_free(s);
@@ -344,7 +316,7 @@ static void optimizer_state_of_others_comes_back_under_its_names(void)
     CU_ASSERT_EQUAL(h5ckpt_state_add_tensor(s, 1, &m, four, &err), 0);
     writes(s, test_tmp("moments.pt"));
     h5ckpt_state_free(s);
-    s = opened(test_tmp("moments.pt"));
+    s = test_opened(test_tmp("moments.pt"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
     has_floats(h5ckpt_state_optimizer_state(s), "w_moment1_0", 4, four);
     h5ckpt_state_free(s);
@@ -374,7 +346,7 @@ static void a_structure_that_calls_something_is_not_written(void)
             at += memcmp(bytes + k, "cos\nsystem", 10) == 0;
         CU_ASSERT_EQUAL(at, 0);
         free(bytes);
-        s = opened(test_tmp("strange.pt"));
+        s = test_opened(test_tmp("strange.pt"));
         has_floats(h5ckpt_state_parameters(s), "w", 4, four);
         CU_ASSERT_STRING_EQUAL(metadata(s, "torch"), bad[i]); /* it is somebody's, and kept */
         h5ckpt_state_free(s);
@@ -393,7 +365,7 @@ static void a_structure_that_does_not_fit_is_left(void)
                     0);
     writes(s, test_tmp("renamed.pt"));
     h5ckpt_state_free(s);
-    s = opened(test_tmp("renamed.pt"));
+    s = test_opened(test_tmp("renamed.pt"));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 2);
     h5ckpt_state_free(s);
 }
@@ -402,7 +374,7 @@ static void a_structure_that_does_not_fit_is_left(void)
 
 static void the_archive_made_by_hand_is_read(void)
 {
-    h5ckpt_state *s = opened(PICKLED(TENSOR("K\4", "K\0K\2K\2\x86K\2K\1\x86")));
+    h5ckpt_state *s = test_opened(PICKLED(TENSOR("K\4", "K\0K\2K\2\x86K\2K\1\x86")));
     has_floats(h5ckpt_state_parameters(s), "w", 4, four);
     h5ckpt_state_free(s);
 }
@@ -414,9 +386,9 @@ static void ordered_dicts_of_python_2_are_dictionaries(void)
     "ctorch._utils\n_rebuild_tensor_v2\n((U\7storage" FLOATS "U\1"                                                     \
     "0U\3cpuK\4tQK\0K\4\x85K\1\x85\x89"                                                                                \
     "ccollections\nOrderedDict\n]\x85RtR"
-    h5ckpt_state *s = opened(PICKLED("\x80\2"
-                                     "ccollections\nOrderedDict\n](]U\1w"
-                                     "a" TENSOR_2 "ae\x85R."));
+    h5ckpt_state *s = test_opened(PICKLED("\x80\2"
+                                          "ccollections\nOrderedDict\n](]U\1w"
+                                          "a" TENSOR_2 "ae\x85R."));
     has_floats(h5ckpt_state_parameters(s), "w", 4, four);
     CU_ASSERT_EQUAL(h5ckpt_state_metadata(s)->count, 0);
     h5ckpt_state_free(s);
@@ -442,14 +414,14 @@ static void keys_that_cannot_be_names_come_back(void)
 #define FOUR                                                                                                           \
     "ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage" FLOATS KEY_0 "K\4tQK\0K\4\x85K\1\x85\x89"                  \
     "ccollections\nOrderedDict\n)RtR"
-    converts(PICKLED("\x80\2}(X\1\0\0\0n" FOUR "X\x10\0\0\0model_state_dict}X\1\0\0\0w" FOUR
-                     "sX\x0f\0\0\0optimizer_state}X\1\0\0\0n" FOUR "su."),
-             test_tmp("back.pt"));
+    test_converts(PICKLED("\x80\2}(X\1\0\0\0n" FOUR "X\x10\0\0\0model_state_dict}X\1\0\0\0w" FOUR
+                          "sX\x0f\0\0\0optimizer_state}X\1\0\0\0n" FOUR "su."),
+                  test_tmp("back.pt"));
     CU_ASSERT_FALSE(holds(test_tmp("back.pt"), "n~1", 3));
-    h5ckpt_state *s = opened(test_tmp("back.pt"));
+    h5ckpt_state *s = test_opened(test_tmp("back.pt"));
     has_floats(h5ckpt_state_optimizer_state(s), "n~1", 4, four);
     h5ckpt_state_free(s);
-    converts(PICKLED("\x80\2}(X\3\0\0\0a\0b" FOUR "X\1\0\0\0c" FOUR "u."), test_tmp("back.pt"));
+    test_converts(PICKLED("\x80\2}(X\3\0\0\0a\0b" FOUR "X\1\0\0\0c" FOUR "u."), test_tmp("back.pt"));
     CU_ASSERT_TRUE(holds(test_tmp("back.pt"), "X\3\0\0\0a\0b", 8));
 }
 
@@ -461,7 +433,7 @@ static void numbers_of_a_big_endian_machine_are_turned(void)
                               {"a/data/0", turned, 16},
                               {"a/byteorder", "big", 3},
                               {"a/version", "3\n", 2}};
-    h5ckpt_state *s = opened(archive(members, 4));
+    h5ckpt_state *s = test_opened(archive(members, 4));
     has_floats(h5ckpt_state_parameters(s), "w", 4, four);
     h5ckpt_state_free(s);
 }
@@ -506,7 +478,7 @@ static void elements_are_not_multiplied_without_bound(void)
     refused(PICKLED(TENSOR("K\4", "K\0\x8a\6\0\0\0\0\x40\0\x85K\0\x85")),
             "expected tensors of at most 64 times what is stored, found tensors of 1099511627776 bytes over storages "
             "of 16");
-    h5ckpt_state *s = opened(PICKLED(TENSOR("K\4", "K\0M\0\x10\x85K\0\x85")));
+    h5ckpt_state *s = test_opened(PICKLED(TENSOR("K\4", "K\0M\0\x10\x85K\0\x85")));
     CU_ASSERT_EQUAL(h5ckpt_tensor_get_info(h5ckpt_tensors_get(h5ckpt_state_parameters(s), "w"))->nbytes, 16384);
     h5ckpt_state_free(s);
 }
@@ -575,7 +547,7 @@ static void archives_of_other_forms_are_refused(void)
     static const char pickle[] = "\x80\x02}.";
     const member good[] = {{"a/data.pkl", pickle, 4}, {"a/version", "3\n", 2}, {"a/byteorder", "little", 6}};
     member m[3];
-    h5ckpt_state *s = opened(archive(good, 3));
+    h5ckpt_state *s = test_opened(archive(good, 3));
     CU_ASSERT_EQUAL(h5ckpt_tensors_count(h5ckpt_state_parameters(s)), 0);
     h5ckpt_state_free(s);
     refused(archive(good, 1), "expected a version from 1 to 10 in a/version, found 'no such member'");
