@@ -41,14 +41,7 @@ int h5ck_gguf_enter_string(h5ck_pb_reader *r, const char *what, h5ck_pb_reader *
 {
     uint64_t at = r->at, n;
     int rc = h5ck_pb_fixed(r, 8, &n, err);
-    if (rc)
-        return rc;
-    if (n > h5ck_pb_left(r))
-        return h5ck_fail_at(err, at, "expected %s of at most %" PRIu64 " bytes, found %" PRIu64, what, h5ck_pb_left(r),
-                            n);
-    *in = (h5ck_pb_reader){r->source, r->at, r->at + n, what};
-    r->at += n;
-    return 0;
+    return rc ? rc : h5ck_pb_take(r, at, n, what, in, err);
 }
 
 int h5ck_gguf_string(h5ck_pb_reader *r, const char *what, h5ck_arena *arena, const char **s, h5ckpt_error **err)

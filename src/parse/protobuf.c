@@ -142,18 +142,21 @@ int h5ck_pb_next(h5ck_pb_reader *r, h5ck_pb_field *field, h5ckpt_error **err)
     }
 }
 
-int h5ck_pb_enter(h5ck_pb_reader *r, const char *what, h5ck_pb_reader *in, h5ckpt_error **err)
+int h5ck_pb_take(h5ck_pb_reader *r, uint64_t at, uint64_t n, const char *what, h5ck_pb_reader *in, h5ckpt_error **err)
 {
-    uint64_t at = r->at, n;
-    int rc = h5ck_pb_varint(r, &n, err);
-    if (rc)
-        return rc;
     if (n > h5ck_pb_left(r))
         return h5ck_fail_at(err, at, "expected %s of at most %" PRIu64 " bytes, found %" PRIu64, what, h5ck_pb_left(r),
                             n);
     *in = (h5ck_pb_reader){r->source, r->at, r->at + n, what};
     r->at += n;
     return 0;
+}
+
+int h5ck_pb_enter(h5ck_pb_reader *r, const char *what, h5ck_pb_reader *in, h5ckpt_error **err)
+{
+    uint64_t at = r->at, n;
+    int rc = h5ck_pb_varint(r, &n, err);
+    return rc ? rc : h5ck_pb_take(r, at, n, what, in, err);
 }
 
 int h5ck_pb_skip(h5ck_pb_reader *r, const h5ck_pb_field *field, h5ckpt_error **err)

@@ -73,6 +73,9 @@ int h5ck_pb_next(h5ck_pb_reader *r, h5ck_pb_field *field, h5ckpt_error **err);
 
 int h5ck_pb_varint(h5ck_pb_reader *r, uint64_t *v, h5ckpt_error **err);
 int h5ck_pb_fixed(h5ck_pb_reader *r, unsigned bytes, uint64_t *v, h5ckpt_error **err); /* 4 or 8 */
+/* The next n bytes as a reader of their own, and behind them; `at` is where their length stands. */
+int h5ck_pb_take(h5ck_pb_reader *r, uint64_t at, uint64_t n, const char *what, h5ck_pb_reader *in, h5ckpt_error **err);
+
 /* A message, a string, bytes or packed numbers: what is in it, to be read on. `what` outlives the reader. */
 int h5ck_pb_enter(h5ck_pb_reader *r, const char *what, h5ck_pb_reader *in, h5ckpt_error **err);
 int h5ck_pb_skip(h5ck_pb_reader *r, const h5ck_pb_field *field, h5ckpt_error **err);

@@ -136,7 +136,7 @@ static int translate(const h5ck_schema *s, const h5ck_scheduler *row, const h5ck
         carried += field != NULL;
     }
     *dict = (h5ckpt_value){.type = H5CKPT_DICT, .count = count, .as.fields = fields};
-    *lost = decay->count - carried;
+    *lost = decay->count > carried ? decay->count - carried : 0;
     return rc;
 }
 
