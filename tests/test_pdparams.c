@@ -553,6 +553,29 @@ static void brings_a_decay_of_paddle_1_5_back_whole(void)
     free(pickle);
 }
 
+/* What is kept as text is a stranger's, too: an object in it would reach the pickle of a save directory. */
+static void refuses_an_object_within_a_decay(void)
+{
+    static const char key[] = "h5ckpt.decays",
+                      text[] =
+                          "{\"None\": {\"$object\": [\"paddle.fluid.dygraph.learning_rate_scheduler\", \"NoamDecay\", "
+                          "{\"step_num\": {\"$object\": [\"os\", \"system\", {}]}}]}}";
+    unsigned char data[512];
+    size_t n = 3;
+    const char *const texts[] = {key, text};
+    memcpy(data, "\x80\x02}", n);
+    for (size_t i = 0; i < 2; i++) {
+        size_t length = strlen(texts[i]);
+        const unsigned char head[] = {'X', (unsigned char)length, (unsigned char)(length >> 8), 0, 0};
+        memcpy(data + n, head, sizeof head);
+        memcpy(data + n + sizeof head, texts[i], length);
+        n += sizeof head + length;
+    }
+    memcpy(data + n, "s.", 2);
+    test_write(test_tmp("calls.pdopt"), data, n + 2);
+    test_refused(test_tmp("calls.pdopt"), "os");
+}
+
 int main(void)
 {
     static const test_case cases[] = {
@@ -571,6 +594,7 @@ int main(void)
         {"refuses hostile metadata", refuses_hostile_metadata},
         {"says what it cannot hold", says_what_it_cannot_hold},
         {"brings a decay of Paddle 1.5 back whole", brings_a_decay_of_paddle_1_5_back_whole},
+        {"refuses an object within a decay", refuses_an_object_within_a_decay},
         {"refuses what is no state", refuses_what_is_no_state},
         {"refuses elements without bound", refuses_elements_without_bound},
         {"refuses names without bound", refuses_names_without_bound},

@@ -19,7 +19,6 @@
 #define OPTIMIZER_STATE PREFIX "optimizer_state"
 #define NAMES           PREFIX "names"
 #define LOD             PREFIX "lod"
-#define DECAYS          PREFIX "decays"
 #define METADATA        PREFIX "metadata."
 
 /* ---- Writing: names ---- */
@@ -198,7 +197,7 @@ static int add_decays(writer *w, h5ckpt_error **err)
         fields[i] = (h5ckpt_field){h5ck_value_str(d->info.name), *d->info.value};
     }
     const h5ckpt_value dict = {.type = H5CKPT_DICT, .count = decays->count, .as.fields = fields};
-    return decays->count ? add_json(w, DECAYS, &dict, err) : 0;
+    return decays->count ? add_json(w, H5CK_CARRIER_DECAYS, &dict, err) : 0;
 }
 
 int h5ck_carrier_list_state(const h5ckpt_state *state, const h5ck_carrier_rules *rules, h5ck_arena *arena,
@@ -239,8 +238,9 @@ void h5ck_carrier_note(const h5ckpt_state *state, const char *target, const h5ck
             log, "%s: %zu tensor%s of the optimizer state among the parameters, where only h5ckpt tells them apart",
             target, tensors, tensors == 1 ? "" : "s");
     if (decays)
-        h5ck_log_note(log, "%s: %zu learning-rate decay%s in the metadata as '" DECAYS "', where only h5ckpt looks",
-                      target, decays, decays == 1 ? "" : "s");
+        h5ck_log_note(
+            log, "%s: %zu learning-rate decay%s in the metadata as '" H5CK_CARRIER_DECAYS "', where only h5ckpt looks",
+            target, decays, decays == 1 ? "" : "s");
 }
 
 /* ---- Reading: what the strings say ---- */
@@ -334,7 +334,7 @@ static int check_objects(const h5ck_schema *s, const h5ckpt_value *v, h5ckpt_err
     return rc;
 }
 
-static int add_read_decays(h5ck_carrier *c, const h5ckpt_value *v, h5ckpt_error **err)
+int h5ck_carrier_add_decays(h5ckpt_state *state, h5ck_file *file, const h5ckpt_value *v, h5ckpt_error **err)
 {
     int rc = expect_type(v, H5CKPT_DICT, "a dict of decays", err);
     for (size_t i = 0; rc == 0 && i < v->count; i++) {
@@ -343,11 +343,16 @@ static int add_read_decays(h5ck_carrier *c, const h5ckpt_value *v, h5ckpt_error 
         if (rc == 0 && memchr(f->key.as.str, 0, f->key.count))
             rc = h5ck_fail(err, H5CKPT_INVALID, "expected an optimizer's name without zero bytes, found one with some");
         if (rc == 0)
-            rc = check_objects(c->state->schema, &f->value, err);
+            rc = check_objects(state->schema, &f->value, err);
         if (rc == 0)
-            rc = h5ck_state_add_decay(c->state, f->key.as.str, &f->value, NULL, c->file, err);
+            rc = h5ck_state_add_decay(state, f->key.as.str, &f->value, NULL, file, err);
     }
     return rc;
+}
+
+static int add_read_decays(h5ck_carrier *c, const h5ckpt_value *v, h5ckpt_error **err)
+{
+    return h5ck_carrier_add_decays(c->state, c->file, v, err);
 }
 
 int h5ck_carrier_add_string(h5ck_carrier *c, const char *key, const char *text, h5ckpt_error **err)
@@ -355,8 +360,10 @@ int h5ck_carrier_add_string(h5ck_carrier *c, const char *key, const char *text, 
     static const struct {
         const char *key;
         int (*learn)(h5ck_carrier *c, const h5ckpt_value *v, h5ckpt_error **err);
-    } ours[] = {
-        {OPTIMIZER_STATE, learn_optimizer_state}, {NAMES, learn_names}, {LOD, learn_lod}, {DECAYS, add_read_decays}};
+    } ours[] = {{OPTIMIZER_STATE, learn_optimizer_state},
+                {NAMES, learn_names},
+                {LOD, learn_lod},
+                {H5CK_CARRIER_DECAYS, add_read_decays}};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         h5ckpt_value v;
         if (strcmp(key, ours[i].key) != 0)

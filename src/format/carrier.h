@@ -22,6 +22,9 @@
 #include "base/log.h"
 #include "model/state.h"
 
+/* The decays' key: also in formats that carry only those beside what they have of their own. */
+#define H5CK_CARRIER_DECAYS "h5ckpt.decays"
+
 /* ---- Writing ---- */
 
 /* What names the format can have. */
@@ -53,6 +56,10 @@ int h5ck_carrier_list_state(const h5ckpt_state *state, const h5ck_carrier_rules 
 void h5ck_carrier_note(const h5ckpt_state *state, const char *target, const h5ck_log *log);
 
 /* ---- Reading ---- */
+
+/* Adds the decays of a dictionary from such a string. A stranger may have written it: what is no decay is refused, also
+ * within one, since it could reach a pickle. `dict` lies in the state's arena. */
+int h5ck_carrier_add_decays(h5ckpt_state *state, h5ck_file *file, const h5ckpt_value *dict, h5ckpt_error **err);
 
 typedef struct h5ck_carrier {
     h5ckpt_state *state;

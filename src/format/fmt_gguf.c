@@ -413,7 +413,7 @@ static int explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, const
                         tensor->extent.offset, tensor->info.nbytes, h5ck_dtype_get(tensor->info.dtype)->gguf,
                         h5ckpt_dtype_name(tensor->info.dtype));
     else
-        h5ck_buf_str(out, "a string of its metadata, 'h5ckpt.decays', which only h5ckpt writes\n");
+        h5ck_buf_str(out, "a string of its metadata, '" H5CK_CARRIER_DECAYS "', which only h5ckpt writes\n");
     h5ck_arena_free(&scratch);
     return 0;
 }

@@ -21,9 +21,6 @@
 #define H5CK_PDPARAMS_SCHEDULER "LR_Scheduler"
 #define H5CK_PDPARAMS_NAMES     "StructuredToParameterName@@"
 #define H5CK_PDPARAMS_SPLIT     "UnpackBigParamInfor@@"
-/* Of a .pdopt that h5ckpt wrote: all decays as they are, a dictionary as typed JSON, where LR_Scheduler cannot say it. Paddle's
- * optimizers take out of their state what they know, and pass this over. */
-#define H5CK_PDPARAMS_DECAYS "h5ckpt.decays"
 
 /* The globals of such a pickle that are read as data, and written again. */
 bool h5ck_fmt_pdparams_allows(void *user, const char *module, const char *name);

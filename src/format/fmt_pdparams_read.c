@@ -14,6 +14,7 @@
  * 16 MB and 512 bytes each.
  */
 #include "base/ckd.h"
+#include "format/carrier.h"
 #include "format/fmt_pdparams.h"
 #include "move/view.h"
 #include "parse/latin1.h"
@@ -569,30 +570,24 @@ static void drop_what_is_known(const reader *r, h5ckpt_value *root)
 static int take_decays(reader *r, h5ckpt_value *root)
 {
     const h5ckpt_value *text =
-        r->optimizer && root->type == H5CKPT_DICT ? h5ckpt_value_get(root, H5CK_PDPARAMS_DECAYS) : NULL;
+        r->optimizer && root->type == H5CKPT_DICT ? h5ckpt_value_get(root, H5CK_CARRIER_DECAYS) : NULL;
     h5ckpt_value decays;
     if (!text)
         return 0;
     int rc = text->type == H5CKPT_STR
                  ? h5ck_value_from_json(text->as.str, text->count, &r->state->arena, &decays, r->err)
                  : h5ck_fail(r->err, H5CKPT_INVALID, "expected text, found %s", h5ck_value_type_name(text));
-    if (rc == 0 && (decays.type != H5CKPT_DICT || (decays.count && !has_text_keys(&decays))))
-        rc = h5ck_fail(r->err, H5CKPT_INVALID, "expected a dictionary of decays, found other JSON");
-    for (size_t i = 0; rc == 0 && i < decays.count; i++) {
-        const h5ckpt_field *f = &decays.as.fields[i];
-        rc = f->value.type == H5CKPT_OBJECT
-                 ? h5ck_state_add_decay(r->state, f->key.as.str, &f->value, NULL, r->file, r->err)
-                 : h5ck_fail(r->err, H5CKPT_INVALID, "expected a decay, found %s", h5ck_value_type_name(&f->value));
-    }
+    if (rc == 0)
+        rc = h5ck_carrier_add_decays(r->state, r->file, &decays, r->err);
     h5ckpt_field *fields = (h5ckpt_field *)(uintptr_t)root->as.fields; /* in scratch, made by the pickle's reader */
     size_t count = 0;
     for (size_t i = 0; i < root->count; i++) {
         const char *key = fields[i].key.type == H5CKPT_STR ? fields[i].key.as.str : "";
-        if (strcmp(key, H5CK_PDPARAMS_DECAYS) != 0 && strcmp(key, H5CK_PDPARAMS_SCHEDULER) != 0)
+        if (strcmp(key, H5CK_CARRIER_DECAYS) != 0 && strcmp(key, H5CK_PDPARAMS_SCHEDULER) != 0)
             fields[count++] = fields[i];
     }
     root->count = count;
-    return rc ? h5ck_err_part(r->err, rc, H5CK_PDPARAMS_DECAYS) : 0;
+    return rc ? h5ck_err_part(r->err, rc, H5CK_CARRIER_DECAYS) : 0;
 }
 
 static int read_value(reader *r, h5ckpt_value *rest)

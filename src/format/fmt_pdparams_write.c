@@ -6,6 +6,7 @@
  * names, and a .pdopt the scheduler. The metadata is a stranger's like everything in a file: what it may put into a pickle
  * is what is read from one.
  */
+#include "format/carrier.h"
 #include "format/fmt_pdparams.h"
 #include "parse/pickle.h"
 #include "parse/value_json.h"
@@ -275,7 +276,7 @@ static int put_decays(writer *w, const h5ckpt_decay *decay, h5ckpt_field *fields
     bool whole = unused == 1 && w->lost == lost && strcmp(decay->info.name, H5CK_PDPARAMS_SCHEDULER) == 0;
     if (rc == 0 && !whole) {
         w->lost = lost;
-        fields[*count].key = h5ck_value_str(H5CK_PDPARAMS_DECAYS);
+        fields[*count].key = h5ck_value_str(H5CK_CARRIER_DECAYS);
         rc = keep_decays(w, &fields[(*count)++].value);
     }
     return rc ? rc : use(w, &w->used_decays, decay->info.name);
@@ -454,7 +455,7 @@ static void note_losses(const writer *w)
     if (w->kept)
         h5ck_log_note(&w->plan->log,
                       "%s: LR_Scheduler cannot say all of the %zu decay%s: kept under '%s', which Paddle passes over",
-                      target, w->kept, w->kept == 1 ? "" : "s", H5CK_PDPARAMS_DECAYS);
+                      target, w->kept, w->kept == 1 ? "" : "s", H5CK_CARRIER_DECAYS);
     if (w->lost)
         h5ck_log_note(&w->plan->log, "%s: %zu fields of decays have no counterpart in a scheduler's state: left out",
                       target, w->lost);

@@ -211,7 +211,7 @@ static int explain(const h5ckpt_state *state, const h5ckpt_tensor *tensor, const
     if (tensor)
         return explain_tensor(tensor, out, err);
     h5ck_arena scratch = {NULL};
-    h5ck_buf_printf(out, "file %s: a decay in the metadata's string 'h5ckpt.decays', as JSON\n",
+    h5ck_buf_printf(out, "file %s: a decay in the metadata's string '" H5CK_CARRIER_DECAYS "', as JSON\n",
                     h5ck_file_path(decay->file, &scratch));
     h5ck_arena_free(&scratch);
     return 0;

@@ -18,6 +18,7 @@
 #include "format/fmt_torch.h"
 #include "base/ckd.h"
 #include "base/fs.h"
+#include "format/carrier.h"
 #include "parse/inflate.h"
 #include "parse/pickle.h"
 #include "parse/value_json.h"
@@ -237,7 +238,7 @@ static int read_metadata(archive *a, h5ck_torch_reader *r, h5ckpt_error **err)
         if (f->key.type != H5CKPT_STR || f->value.type != H5CKPT_STR || strlen(f->value.as.str) != f->value.count)
             rc = h5ck_fail(err, H5CKPT_INVALID, "expected a JSON object of strings in %s, found other values",
                            entry->name);
-        else if (strcmp(f->key.as.str, H5CK_TORCH_DECAYS) == 0)
+        else if (strcmp(f->key.as.str, H5CK_CARRIER_DECAYS) == 0)
             rc = read_decays(a, r, &f->value, err);
         else
             rc = h5ck_state_set_metadata(a->state, f->key.as.str, f->value.as.str, err);

@@ -76,10 +76,9 @@ typedef struct h5ck_torch_extras {
 int h5ck_torch_read_pickle(const unsigned char *data, size_t len, h5ck_arena *arena, h5ckpt_value *value,
                            h5ckpt_error **err);
 
-/* The member, behind the prefix, that keeps a state's metadata. */
+/* The member, behind the prefix, that keeps a state's metadata; and decays of other frameworks as they were, as typed JSON
+ * (carrier.h). */
 #define H5CK_TORCH_METADATA ".data/h5ckpt_metadata"
-/* In it: decays of other frameworks as they were, as typed JSON. */
-#define H5CK_TORCH_DECAYS "h5ckpt.decays"
 
 /* ---- fmt_torch_legacy.c ---- */
 

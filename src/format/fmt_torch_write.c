@@ -13,6 +13,7 @@
  * says in its log whom it loaded: the same state gives the same bytes here. Read by torch.load from PyTorch 1.6 on;
  * storages of uint16, uint32, uint64 and float8 from 2.3 on, which has these types.
  */
+#include "format/carrier.h"
 #include "format/fmt_torch.h"
 #include "format/zip_plan.h"
 #include "parse/pickle.h"
@@ -78,7 +79,7 @@ static int add_metadata(h5ck_zip_plan *zip, const h5ckpt_state *state, const h5c
         if (rc == 0 && !text)
             rc = h5ck_fail_nomem(err);
         if (rc == 0)
-            fields[rest.count++] = (h5ckpt_field){h5ck_value_str(H5CK_TORCH_DECAYS), h5ck_value_str(text)};
+            fields[rest.count++] = (h5ckpt_field){h5ck_value_str(H5CK_CARRIER_DECAYS), h5ck_value_str(text)};
     }
     if (rc == 0 && rest.count) {
         rc = h5ck_value_to_json(&rest, &json, err);
